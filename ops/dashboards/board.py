@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -84,8 +85,10 @@ def largest(metric: str, selector: str = "", *, by: str = "job") -> str:
 
 
 def or_none(query: str) -> str:
-    """The query, and 0 where nothing has been counted yet."""
-    return f"{query} or vector(0)"
+    """The query, and 0 where nothing has been counted yet; the first label of its lines is `none` then."""
+    label = re.search(r"\bby \((\w+)", query)
+    none = f'label_replace(vector(0), "{label[1]}", "none", "", "")' if label else "vector(0)"
+    return f"{query} or on() {none}"
 
 
 def _sum(by: str) -> str:

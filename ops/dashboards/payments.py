@@ -13,9 +13,13 @@ PAYMENTS = Dashboard(
     "Do the providers answer, and does the money agree?",
     {
         "Providers": [
-            Panel("Calls a second", {"{{provider}} {{call}}": rate(f"{_CALLS}_count", by="provider, call")}, "reqps"),
             Panel(
-                "Calls a second, by outcome",
+                "Calls to providers a second",
+                {"{{provider}} {{call}}": rate(f"{_CALLS}_count", by="provider, call")},
+                "reqps",
+            ),
+            Panel(
+                "Calls to providers a second, by outcome",
                 {"{{provider}} {{outcome}}": rate(f"{_CALLS}_count", by="provider, outcome")},
                 "reqps",
                 "`PaymentDeclined` is a buyer's card, `PaymentUnknown` had no answer.",
@@ -25,12 +29,12 @@ PAYMENTS = Dashboard(
                 {"{{provider}}": or_none(rate(f"{_CALLS}_count", 'outcome="PaymentUnknown"', by="provider"))},
                 "reqps",
             ),
-            Panel("Slowest percent, by provider", {"{{provider}}": quantile(0.99, _CALLS, by="provider")}, "s"),
-            Panel("Slowest percent, by call", {"{{call}}": quantile(0.99, _CALLS, by="call")}, "s"),
+            Panel("Calls to providers, slowest percent", {"{{provider}}": quantile(0.99, _CALLS, by="provider")}, "s"),
+            Panel("The same, by call", {"{{call}}": quantile(0.99, _CALLS, by="call")}, "s"),
         ],
         "Buyers": [
             Panel(
-                "Payments a second, by answer",
+                "Buyers' payments a second, by answer",
                 {"{{status}}": rate("seatwright_http_request_seconds_count", _PAY, by="status")},
                 "reqps",
                 "402: declined; 202: the buyer has to act.",

@@ -48,7 +48,7 @@ def _graph(panel: Panel) -> timeseries.Panel:
         .unit(panel.unit)
         .span(_ACROSS // _IN_A_ROW)
         .height(_HIGH)
-        .min(0)
+        .axis_soft_min(0)
         .legend(
             common.VizLegendOptions()
             .display_mode(LegendDisplayMode.LIST)
@@ -62,9 +62,9 @@ def _graph(panel: Panel) -> timeseries.Panel:
 
 
 def vmui(board: Dashboard) -> str:
-    """The dashboard's JSON for VictoriaMetrics' pages."""
-    rows = [{"title": title, "panels": [_drawn(panel) for panel in panels]} for title, panels in board.rows.items()]
-    return json.dumps({"title": board.title, "rows": rows}, indent=1) + "\n"
+    """The dashboard's JSON for VictoriaMetrics' pages; in one row, since they show no other one unasked."""
+    row = {"title": board.about, "panels": [_drawn(panel) for panel in board.panels]}
+    return json.dumps({"title": board.title, "rows": [row]}, indent=1) + "\n"
 
 
 def _drawn(panel: Panel) -> dict[str, Any]:

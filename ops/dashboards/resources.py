@@ -42,7 +42,7 @@ RESOURCES = Dashboard(
         ],
         "Redis": [
             Panel(
-                "Connections in use, of those that the pool may open",
+                "Connections to Redis in use, of those that the pool may open",
                 {
                     "{{job}} {{pool}}": "max by (job, pool)"
                     " (seatwright_redis_connections_in_use / seatwright_redis_connections_limit)"
@@ -50,19 +50,25 @@ RESOURCES = Dashboard(
                 "percentunit",
             ),
             Panel(
-                "Calls a second, by outcome",
+                "Calls to Redis a second, by outcome",
                 {"{{job}} {{outcome}}": rate("seatwright_redis_call_seconds_count", by="job, outcome")},
             ),
             Panel(
-                "Calls, slowest percent",
+                "Calls to Redis, slowest percent",
                 {"{{job}}": quantile(0.99, "seatwright_redis_call_seconds", by="job")},
                 "s",
             ),
         ],
         "Queues": [
             Panel("Messages in the outbox", {"{{service}}": largest("seatwright_outbox_waiting", by="service")}),
-            Panel("Age of the oldest", {"{{service}}": largest("seatwright_outbox_oldest_seconds", by="service")}, "s"),
-            Panel("Messages behind", {"{{consumer}}": total("seatwright_consumer_lag", by="consumer")}),
+            Panel(
+                "Age of the oldest message in the outbox",
+                {"{{service}}": largest("seatwright_outbox_oldest_seconds", by="service")},
+                "s",
+            ),
+            Panel(
+                "Messages that consumers are behind", {"{{consumer}}": total("seatwright_consumer_lag", by="consumer")}
+            ),
             Panel(
                 "Free slots of workers",
                 {

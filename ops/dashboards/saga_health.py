@@ -64,7 +64,7 @@ SAGA_HEALTH = Dashboard(
                 "ms",
             ),
             Panel(
-                "Tries that failed, a second",
+                "Tries of steps that failed, a second",
                 {
                     "local: {{activity_type}}": or_none(
                         rate("temporal_local_activity_execution_failed", by="activity_type")
@@ -102,28 +102,28 @@ SAGA_HEALTH = Dashboard(
         ],
         "Temporal's server": [
             Panel(
-                "Calls a second",
+                "Calls to Temporal a second",
                 {"{{operation}}": f"topk(10, {_SERVER_CALLS})"},
                 "reqps",
             ),
             Panel(
-                "Errors a second",
+                "Errors of Temporal a second",
                 {"{{error_type}}": or_none(rate("service_error_with_type", by="error_type"))},
                 note="`NotFound` and `AlreadyStarted` are usual.",
             ),
             Panel(
-                "Calls, slowest percent",
+                "Calls to Temporal, slowest percent",
                 {"{{service_name}}": quantile(0.99, "service_latency", by="service_name")},
                 "s",
                 "Calls that wait for work are among them.",
             ),
             Panel(
-                "Its database, slowest percent",
+                "Temporal's database, slowest percent",
                 {"{{service_name}}": quantile(0.99, "persistence_latency", by="service_name")},
                 "s",
             ),
             Panel(
-                "Calls to its database a second",
+                "Calls to Temporal's database a second",
                 {
                     "calls": rate("persistence_requests"),
                     "{{error_type}}": or_none(rate("persistence_error_with_type", by="error_type")),

@@ -15,20 +15,6 @@ SALE_NIGHT = Dashboard(
     "Sale night",
     "Do buyers get seats and tickets now?",
     {
-        "Promises": [
-            Panel("Alerts", {"{{alertname}}": or_none('sum by (alertname) (ALERTS{alertstate="firing"})')}),
-            Panel(
-                "What is left of 30 days' errors",
-                {"{{sloth_slo}}": "slo:period_error_budget_remaining:ratio"},
-                "percentunit",
-                "Below 0 the objective is missed.",
-            ),
-            Panel(
-                "How fast errors use it up",
-                {"{{sloth_slo}}": "slo:current_burn_rate:ratio"},
-                note="1: exactly as many errors as the objective allows.",
-            ),
-        ],
         "Seats": [
             Panel("Holds a second, by answer", {"{{status}}": rate(f"{_REQUESTS}_count", _HOLD, by="status")}, "reqps"),
             Panel(
@@ -50,6 +36,20 @@ SALE_NIGHT = Dashboard(
                 quantiles("seatwright_confirmation_seconds", 'buyer_acted="no"'),
                 "s",
                 "Without payments for which the buyer acts at the provider.",
+            ),
+        ],
+        "Promises": [
+            Panel("Alerts", {"{{alertname}}": or_none('sum by (alertname) (ALERTS{alertstate="firing"})')}),
+            Panel(
+                "What is left of 30 days' errors",
+                {"{{sloth_slo}}": "slo:period_error_budget_remaining:ratio"},
+                "percentunit",
+                "Below 0 the objective is missed.",
+            ),
+            Panel(
+                "How fast errors use it up",
+                {"{{sloth_slo}}": "slo:current_burn_rate:ratio"},
+                note="1: exactly as many errors as the objective allows.",
             ),
         ],
         "What is in their way": [

@@ -26,14 +26,14 @@ SERVICES = Dashboard(
                 "percentunit",
             ),
             Panel(
-                "Slowest percent",
+                "Requests, slowest percent",
                 {"{{method}} {{route}}": f"topk(15, {quantile(0.99, _REQUESTS, by='method, route')})"},
                 "s",
             ),
         ],
         "Relay": [
             Panel(
-                "Messages a second",
+                "Messages published a second",
                 {"{{service}}": rate("seatwright_outbox_published_total", by="service")},
             ),
             Panel(
@@ -49,15 +49,15 @@ SERVICES = Dashboard(
         ],
         "Consumers": [
             Panel(
-                "Messages a second",
+                "Messages handled a second",
                 {"{{consumer}} {{type}}": rate("seatwright_consumer_handled_total", by="consumer, type")},
             ),
             Panel(
-                "Tries that failed, a second",
+                "Tries to handle a message that failed, a second",
                 {"{{consumer}} {{error}}": or_none(rate("seatwright_consumer_failed_total", by="consumer, error"))},
             ),
             Panel(
-                "Put aside",
+                "Messages put aside",
                 {
                     "later: {{consumer}}": or_none(total("seatwright_consumer_retried_later_total", by="consumer")),
                     "for good: {{consumer}}": or_none(total("seatwright_consumer_dead_lettered_total", by="consumer")),

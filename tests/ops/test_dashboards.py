@@ -54,6 +54,11 @@ def test_grafana_reads_each_dashboard_with_all_its_panels(board: Dashboard) -> N
     assert kept == [list(panel.queries.values()) for panel in board.panels]
 
 
+@pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.name)
+def test_each_panel_of_a_dashboard_has_a_title_of_its_own(board: Dashboard) -> None:
+    assert len({panel.title for panel in board.panels}) == len(board.panels)
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_each_query_is_promql_and_reads_metrics_that_exist(query: str) -> None:
     promql_parser.parse(query)
