@@ -51,6 +51,10 @@ class Spans:
         """The spans of a trace, in the order in which they came."""
         return [span for span in list(self._received) if span.trace == trace]
 
+    def names(self) -> set[str]:
+        """The names of all spans."""
+        return {span.name for span in list(self._received)}
+
     def receive(self, body: bytes) -> None:
         """Keep the spans of a request."""
         self.bodies.append(body)
