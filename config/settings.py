@@ -13,27 +13,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.rate_limits import RATE_LIMITS
+
 _PREFIX = "SEATWRIGHT_"
 _DEVELOPMENT_SECRET = "development-only-secret-0123456789"
 _DEVELOPMENT_PAYLOAD_KEY = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
 _PUBLISHED = frozenset({_DEVELOPMENT_SECRET, _DEVELOPMENT_PAYLOAD_KEY})
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
-
-RATE_LIMITS = {
-    "log-in": "30/minute",
-    "log-in-failures": "10/15 minute",
-    "log-in-failures-of-account": "50/hour",
-    "token": "600/minute",
-    "register": "20/hour",
-    "book": "30/minute",
-    "pay": "30/minute",
-    "seats": "240/minute",
-    "export": "10/hour",
-    "publish": "20/minute",
-    "read": "600/minute",
-    "write": "120/minute",
-}
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(json_schema_extra={"unit": "s"})]
@@ -186,7 +173,7 @@ class Settings(BaseSettings):
     rate_limits: dict[str, str] = Field(
         default=RATE_LIMITS,
         description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "
-        "development mode. The defaults are in [api.md](api.md#limits), the names in `config/settings.py`.",
+        "development mode. The defaults are in [api.md](api.md#limits), the names in `config/rate_limits.py`.",
     )
     connections: int = Field(
         default=1000,

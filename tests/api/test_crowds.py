@@ -19,7 +19,8 @@ from api.auth.tokens import Principal
 from api.edge import body_guard, rate_counters
 from api.edge.rate_counters import Allowance, Counters, LocalCounter
 from api.http.off_loop import Queue, off_loop
-from config.settings import RATE_LIMITS, Settings
+from config.rate_limits import RATE_LIMITS
+from config.settings import Settings
 from domain.identity import Role
 from domain.problems import ProblemType, Refused
 from tests.api.people import problem

@@ -24,7 +24,8 @@ from adapters.redis.seat_locks import seat_key
 from api.edge.rate_counters import Counters
 from api.edge.rate_limits import address_of
 from api.identity.login_throttle import LogInThrottle
-from config.settings import RATE_LIMITS, Settings, secret
+from config.rate_limits import RATE_LIMITS
+from config.settings import Settings, secret
 from domain.identity import Role
 from stack import Stack
 from tests.api.conftest import Join
