@@ -170,6 +170,7 @@ class Settings(BaseSettings):
         "those that failed or were slow. The same for all processes.",
     )
     traces_ui_url: str = Field(default="", description="Jaeger's pages and API, for `seatwright trace`.")
+    graphs_url: str = Field(default="", description="The page with graphs that the demo links to.")
     rate_limits: dict[str, str] = Field(
         default=RATE_LIMITS,
         description="A limit such as `30/minute` for each class of calls, as JSON; `{}` for no limits, as in "

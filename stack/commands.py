@@ -58,9 +58,8 @@ def up(
         stack.up(*names or [], servers=servers, ports=chosen, settings=settings, watched=watch, throwaway=throwaway)
         err.print(f"stack {name!r} is up after {time.monotonic() - started:.1f} s; its variables: {stack.paths.env}")
         if watch:
-            graphs = f"http://127.0.0.1:{stack.ports['graphs']}/vmui/#/dashboards"
             alerts = f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/alerts"
-            err.print(f"graphs: {graphs}\nalerts: {alerts}", highlight=False)
+            err.print(f"graphs: {stack.env['SEATWRIGHT_GRAPHS_URL']}\nalerts: {alerts}", highlight=False)
 
 
 @app.command()

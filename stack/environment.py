@@ -26,6 +26,7 @@ def _watched(ports: Mapping[str, int]) -> dict[str, str]:
         "SEATWRIGHT_TRACES_ENDPOINT": f"http://127.0.0.1:{ports['jaeger-otlp']}/v1/traces",
         "SEATWRIGHT_TRACES_UI_URL": f"http://127.0.0.1:{ports['jaeger']}",
         "SEATWRIGHT_TRACES_DETAILS": "1",
+        "SEATWRIGHT_GRAPHS_URL": f"http://127.0.0.1:{ports['graphs']}/vmui/#/dashboards",
     }
 
 
