@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.identity.context import open_vault
 from config.settings import Settings, secret, settings
 from db.engine import open_engine
-from db.identity.audit_log import AuditLog, Entry, Walk, about, origin_of
+from db.identity.audit_log import AuditLog, Entry, Seen, Walk, about, origin_of
 
 audit_log_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Read the audit log, and verify that it is unchanged."
@@ -69,10 +69,19 @@ async def _read(settings: Settings, whom: str, connection: AsyncConnection) -> l
     lines = [
         f"{row.number}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {row.roles or '-'}  {row.action}  {row.object}"
         f"  {orjson.dumps(await origin_of(connection, vault, row)).decode()}"
-        for row in await about(connection, whom)
+        for row in await _all_about(connection, whom)
     ]
     await append(connection, settings, "audit-log.read", whom)
     return lines
+
+
+async def _all_about(connection: AsyncConnection, whom: str) -> list[Seen]:
+    """All entries, oldest first."""
+    found = page = await about(connection, whom)
+    while page:
+        page = await about(connection, whom, before=page[-1].number)
+        found = found + page
+    return found[::-1]
 
 
 async def record(settings: Settings, action: str, object: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from domain.booking_details import BookingDetails
 from domain.bookings import BookingStatus
 from domain.refunds import Refund
 
+_AT_ONCE: Final = 5
 STRICT: Final = "handling=strict"
 """`Prefer` (RFC 7240) of a call that wants no refunds rather than some whose reasons cannot be opened now."""
 
@@ -36,18 +38,19 @@ class BookingHistoryClient:
         """Close the connections."""
         await self._reservation.close()
 
-    async def of_caller(self, authorization: str) -> Sequence[BookingDetails]:
-        """All bookings of the person whose `Authorization` header this is, newest first.
+    async def newest_of_caller(self, authorization: str) -> tuple[Sequence[BookingDetails], UUID | None]:
+        """The newest bookings of the person whose `Authorization` header this is, and the cursor of the older ones.
+
+        Two pages at most: each call, also those for refunds, takes its time and counts for the person's limit.
 
         Raises:
             Refused: UNAVAILABLE: The reservation service gives no proper answer.
         """
-        page = await self._page(authorization, {})
-        bookings = page.bookings
-        while page.next_cursor:
-            page = await self._page(authorization, {"cursor": str(page.next_cursor)})
-            bookings += page.bookings
-        return bookings
+        newest = await self._page(authorization, {})
+        if newest.next_cursor is None:
+            return newest.bookings, None
+        older = await self._page(authorization, {"cursor": str(newest.next_cursor)})
+        return newest.bookings + older.bookings, older.next_cursor
 
     async def refunds_of_caller(self, authorization: str, bookings: Sequence[BookingDetails]) -> Sequence[Refund]:
         """The refunds of these bookings, with their reasons.
@@ -55,11 +58,14 @@ class BookingHistoryClient:
         Raises:
             Refused: UNAVAILABLE: The reservation service gives no proper answer, or cannot open the reasons now.
         """
-        found: list[Refund] = []
-        for booking in filter(_has_refunds, bookings):
-            path, headers = f"/v1/bookings/{booking.id}/refunds", {"Authorization": authorization, "Prefer": STRICT}
-            found += (await self._reservation.get(path, _Refunds, headers=headers)).refunds
-        return found
+        headers, free = {"Authorization": authorization, "Prefer": STRICT}, asyncio.Semaphore(_AT_ONCE)
+
+        async def read(booking: BookingDetails) -> Sequence[Refund]:
+            path = f"/v1/bookings/{booking.id}/refunds"
+            async with free:
+                return (await self._reservation.get(path, _Refunds, headers=headers)).refunds
+
+        return [refund for some in await asyncio.gather(*map(read, filter(_has_refunds, bookings))) for refund in some]
 
     async def _page(self, authorization: str, params: dict[str, str]) -> _Page:
         headers = {"Authorization": authorization}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from time import monotonic
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -17,6 +17,7 @@ from adapters.internal.bookings import BookingHistoryClient
 from api.auth.audit import origin_of, readable_request_id
 from api.auth.tokens import Principal, invalid_token
 from api.edge.rate_limits import address_of
+from api.http.off_loop import Queue
 from api.http.resources import IdentityDatabase, Open
 from api.identity.even_time import STEP, next_step, until
 from api.identity.login_throttle import LogInThrottle, TooOften
@@ -29,20 +30,29 @@ from db.identity.audit_log import NOBODY, ORIGIN, AuditLog, Entry, of_user
 from db.identity.vault import PersonalKey, Vault
 from domain.problems import ProblemType, Refused
 
+_WAITING: Final = 50
+_SECONDS: Final = 2.0
+
 
 class IdentitySecrets(NamedTuple):
-    """What only identity's processes have: they open people's data, and write the audit log."""
+    """What only identity's processes have: they open people's data, and write the audit log.
+
+    Attributes:
+        openings: Histories are opened here, one at a time, so that an answer about seats waits for one of them at most.
+    """
 
     vault: Vault
     audit_log: AuditLog
     booking_history: BookingHistoryClient
+    openings: Queue
 
 
 async def open_identity(settings: Settings, redis: Redis, stack: AsyncExitStack) -> IdentitySecrets:
     """For identity's processes."""
     booking_history = BookingHistoryClient(settings.api_url)
     stack.push_async_callback(booking_history.close)
-    return IdentitySecrets(open_vault(settings), AuditLog(secret(settings.audit_log_secret)), booking_history)
+    openings = Queue(_WAITING, _SECONDS)
+    return IdentitySecrets(open_vault(settings), AuditLog(secret(settings.audit_log_secret)), booking_history, openings)
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -57,6 +67,7 @@ class IdentityContext(NamedTuple):
     vault: Vault
     audit_log: AuditLog
     booking_history: BookingHistoryClient
+    openings: Queue
     request: Request
 
     def origin(self) -> bytes:
@@ -172,7 +183,7 @@ class IdentityContext(NamedTuple):
 
 async def _context(request: Request, opened: Open, engine: IdentityDatabase) -> IdentityContext:
     own = opened.part(IdentitySecrets)
-    return IdentityContext(engine, own.vault, own.audit_log, own.booking_history, request)
+    return IdentityContext(engine, own.vault, own.audit_log, own.booking_history, own.openings, request)
 
 
 Identity = Annotated[IdentityContext, Depends(_context)]

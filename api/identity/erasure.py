@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth.guards import Caller
-from api.http.off_loop import off_loop
 from api.http.preconditions import tag_of
 from api.http.problems import documented
 from api.http.schemas import Code
 from api.identity.context import Identity, require_account
 from api.identity.grants import Consent, Grant, OutsideAccount, consent_of
 from api.identity.grants import seen_by_owner as grant_of
+from api.identity.history import HistoryEntry, cursor_after, entry_of
 from api.identity.profile import Me
 from api.identity.profile import seen_by_owner as profile_of
 from api.identity.proofs import Proof, admit, prove_fully
@@ -36,9 +38,7 @@ from db.identity import (
     sessions,
     teams,
 )
-from db.identity.accounts import Account
-from db.identity.audit_log import NOBODY, ORIGIN, of_user
-from db.identity.tables import AuditLogRow
+from db.identity.audit_log import PAGE, Seen, of_user
 from domain.booking_details import BookingDetails
 from domain.problems import ProblemType
 from domain.refunds import Refund
@@ -47,6 +47,7 @@ router = APIRouter(prefix="/v1/me", tags=["identity"])
 
 _EXPORTED: Final = "account.exported"
 _RECORDED_EVERY: Final = timedelta(hours=1)
+_PAGES: Final = 5  # of the history
 
 
 class Farewell(Proof):
@@ -55,18 +56,8 @@ class Farewell(Proof):
     code: Code | None = None
 
 
-class HistoryEntry(BaseModel):
-    """An action of this person, or on their account."""
-
-    at: datetime
-    action: str
-    object: str
-    user_agent: str | None = Field(default=None, description="Left out where another person did it")
-    address: str | None = None
-
-
 class Export(BaseModel):
-    """All data about a person."""
+    """All data about a person; of long lists the newest items, and where the older ones are."""
 
     profile: Me
     sessions: list[SessionSeen]
@@ -74,8 +65,14 @@ class Export(BaseModel):
     consents: list[Consent]
     outside_accounts: list[OutsideAccount]
     teams: list[OwnPart]
-    history: list[HistoryEntry]
-    bookings: list[BookingDetails]
+    history: list[HistoryEntry] = Field(description=f"Newest first, {_PAGES * PAGE:,} at most.")
+    history_cursor: str | None = Field(
+        description="Send it as `cursor` to `GET /v1/me/history` to read older entries; null if all are here."
+    )
+    bookings: list[BookingDetails] = Field(description="Newest first, 100 at most.")
+    bookings_cursor: UUID | None = Field(
+        description="Send it as `cursor` to `GET /v1/me/bookings` to read older ones; null if all are here."
+    )
     refunds: list[Refund] = Field(description="Of all these bookings, with their reasons.")
 
 
@@ -87,9 +84,12 @@ class Export(BaseModel):
     responses=documented(ProblemType.UNAUTHENTICATED, ProblemType.UNAVAILABLE),
 )
 async def export(caller: Caller, context: Identity, request: Request) -> Response:
-    """Everything that is stored about me, bookings included. The history has one entry an hour for exports."""
+    """Everything that is stored about me, bookings included. The history has one entry an hour for exports.
+
+    Where `history_cursor` or `bookings_cursor` is not null, read the older items by that list's own call.
+    """
     authorization = request.headers["authorization"]
-    bookings = await context.booking_history.of_caller(authorization)
+    bookings, bookings_cursor = await context.booking_history.newest_of_caller(authorization)
     refunds = await context.booking_history.refunds_of_caller(authorization, bookings)
     async with context.engine.begin() as connection:
         account = require_account(await accounts.find(connection, context.vault, caller.user_id))
@@ -99,8 +99,8 @@ async def export(caller: Caller, context: Identity, request: Request) -> Respons
         allowed = await consents.live(connection, account.id)
         outside = await outside_accounts.of_person(connection, account.id)
         parts = await teams.of_person(connection, account.id)
-        entries = await audit_log.about(connection, of_user(account.id))
-        if not _is_recorded(account, entries):
+        entries = await _newest(connection, of_user(account.id))
+        if not await audit_log.times(connection, of_user(account.id), _EXPORTED, _RECORDED_EVERY):
             await context.record(connection, caller, _EXPORTED, of_user(account.id))
 
     def everything() -> tuple[bytes, str]:
@@ -110,36 +110,31 @@ async def export(caller: Caller, context: Identity, request: Request) -> Respons
             "consents": map(consent_of, allowed),
             "outside_accounts": (OutsideAccount(**each._asdict()) for each in outside),
             "teams": map(part_of, parts),
-            "history": (_history_entry(account, row) for row in entries),
+            "history": (entry_of(account, row) for row in entries),
             "bookings": bookings,
             "refunds": refunds,
         }
-        body = _joined(profile_of(account, second_factor), lists)
+        cursors = {"history_cursor": cursor_after(account, entries), "bookings_cursor": bookings_cursor}
+        body = _joined(profile_of(account, second_factor), lists, cursors)
         return body, tag_of(body)
 
-    # Years of history take some seconds to open.
-    body, tag = await off_loop(everything)
+    body, tag = await context.openings.result(everything)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store", "ETag": tag})
 
 
-def _joined(profile: Me, lists: Mapping[str, Iterable[BaseModel]]) -> bytes:
+async def _newest(connection: AsyncConnection, name: str) -> list[Seen]:
+    """The newest entries of a history, read page by page: other calls run in between."""
+    found = page = await audit_log.about(connection, name)
+    while len(page) == PAGE and len(found) < _PAGES * PAGE:
+        page = await audit_log.about(connection, name, before=page[-1].number)
+        found = found + page
+    return found
+
+
+def _joined(profile: Me, lists: Mapping[str, Iterable[BaseModel]], cursors: Mapping[str, Any]) -> bytes:
     """An `Export` in JSON, each item made by itself: one long call would keep the event loop from running."""
     done = {name: [orjson.Fragment(item.model_dump_json()) for item in items] for name, items in lists.items()}
-    return orjson.dumps({"profile": orjson.Fragment(profile.model_dump_json()), **done})
-
-
-def _is_recorded(account: Account, entries: Sequence[AuditLogRow]) -> bool:
-    """Whether an export of the last hour is in the audit log, which would grow by its own exports."""
-    since, person = datetime.now(UTC) - _RECORDED_EVERY, of_user(account.id)
-    return any(row.action == _EXPORTED and row.actor == person and row.at > since for row in reversed(entries))
-
-
-def _history_entry(account: Account, row: AuditLogRow) -> HistoryEntry:
-    """An entry of the audit log; the origin of another person's action is not shown."""
-    is_mine = row.actor in (of_user(account.id), NOBODY)
-    origin = orjson.loads(account.key.open(ORIGIN, row.origin)) if row.origin and is_mine else {}
-    seen = {name: origin.get(name) for name in ("user_agent", "address")}
-    return HistoryEntry(at=row.at, action=row.action, object=row.object, **seen)
+    return orjson.dumps({"profile": orjson.Fragment(profile.model_dump_json()), **done, **cursors})
 
 
 @router.delete(

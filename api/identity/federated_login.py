@@ -187,9 +187,11 @@ async def link_outside_account(body: Link, caller: Caller, request: Request, con
         account = await context.account_of_session(connection, caller)
         if not await outside_accounts.has_address(connection, context.vault, account.id, who.email):
             raise _bad_link()
+        is_new = await outside_accounts.owner(connection, who.provider, who.subject) is None
         if await outside_accounts.link(connection, who.provider, who.subject, account.id) != account.id:
             raise Refused(ProblemType.WRONG_STATE, "This provider account is linked to another account.")
-        await context.record(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
+        if is_new:
+            await context.record(connection, caller, f"outside-account.linked:{who.provider}", of_user(account.id))
 
 
 async def _account_of(

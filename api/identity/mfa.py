@@ -97,5 +97,5 @@ async def remove(body: FullProof, caller: Caller, context: Identity) -> None:
     proven = await prove_fully(context, caller.user_id, body, body.code)
     async with context.engine.begin() as connection:
         account = await admit(connection, context, proven)
-        await second_factors.remove(connection, account.id)
-        await context.record(connection, caller, "second-factor.removed", of_user(account.id))
+        if await second_factors.remove(connection, account.id):
+            await context.record(connection, caller, "second-factor.removed", of_user(account.id))

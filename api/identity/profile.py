@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -15,7 +15,7 @@ from api.http.preconditions import Precondition, tagged
 from api.http.problems import documented
 from api.http.schemas import Name, Phone, RequestModel
 from api.identity.context import Identity, require_account
-from db.identity import accounts, second_factors
+from db.identity import accounts, audit_log, second_factors
 from db.identity.accounts import Account
 from db.identity.audit_log import of_user
 from domain.identity import Channel, Role
@@ -23,6 +23,10 @@ from domain.names import name_key
 from domain.problems import ProblemType
 
 router = APIRouter(prefix="/v1/me", tags=["identity"])
+
+_CHANGED: Final = "profile.changed"
+_MOST_RECORDED: Final = 10
+_WITHIN: Final = timedelta(hours=1)
 
 
 def _once_each(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -95,17 +99,17 @@ async def me(caller: Caller, context: Identity, response: Response) -> Me:
 async def change_profile(
     body: ProfileChange, caller: Caller, context: Identity, if_match: Precondition, response: Response
 ) -> Me:
-    """Changes the fields that the body has, and answers the whole profile."""
+    """Changes the fields that the body has, and answers the whole profile. Ten changes an hour are in the history."""
     async with context.engine.begin() as connection:
         account = await context.account(connection, caller.user_id)
         second_factor = await second_factors.is_in_force(connection, account.id)
-        before = seen_by_owner(account, second_factor)
+        before, person = seen_by_owner(account, second_factor), of_user(account.id)
         if_match.check(before)
         await accounts.change_profile(connection, context.vault, account, **body.model_dump(exclude_unset=True))
         changed = require_account(await accounts.find(connection, context.vault, account.id))
         after = seen_by_owner(changed, second_factor)
-        if after != before:  # the log would grow by changes that change nothing
-            await context.record(connection, caller, "profile.changed", of_user(account.id))
+        if after != before and await audit_log.times(connection, person, _CHANGED, _WITHIN) < _MOST_RECORDED:
+            await context.record(connection, caller, _CHANGED, person)
     return tagged(response, after)
 
 

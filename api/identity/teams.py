@@ -136,9 +136,10 @@ async def put_member(
     async with context.engine.begin() as connection:
         team = _owned(caller, await teams.hold(connection, team_id))
         if_match.check(_body(team))
-        await teams.put(connection, team, user_id, body.role)
+        is_new = await teams.put(connection, team, user_id, body.role)
         changed = await teams.find(connection, team_id)
-        await context.record(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
+        if is_new:
+            await context.record(connection, caller, f"team.member-put:{team_id}:{body.role}", of_user(user_id))
     return tagged(response, _body(changed))
 
 
@@ -160,9 +161,10 @@ async def remove_member(
     async with context.engine.begin() as connection:
         team = _owned(caller, await teams.hold(connection, team_id))
         if_match.check(_body(team))
-        await teams.remove(connection, team, user_id)
+        was_there = await teams.remove(connection, team, user_id)
         changed = await teams.find(connection, team_id)
-        await context.record(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
+        if was_there:
+            await context.record(connection, caller, f"team.member-removed:{team_id}", of_user(user_id))
     return tagged(response, _body(changed))
 
 
@@ -182,9 +184,11 @@ async def join_team(team_id: UUID, caller: Caller, context: Identity) -> None:
     """Your next tokens name the team. Joining twice is no error."""
     async with context.engine.begin() as connection:
         await context.account(connection, caller.user_id)
-        if not await teams.accept(connection, caller.user_id, team_id):
+        is_new = await teams.accept(connection, caller.user_id, team_id)
+        if is_new is None:
             raise _no_such_team()
-        await context.record(connection, caller, "team.joined", f"team/{team_id}")
+        if is_new:
+            await context.record(connection, caller, "team.joined", f"team/{team_id}")
 
 
 @own_router.delete(

@@ -54,7 +54,7 @@ COMMON: Final[Mapping[str, str]] = {
     "given_at": "When it was allowed, or when more was allowed (UTC).",
     "grant_id": "The grant.",
     "grants": "What applications may do in my name.",
-    "history": "What the person did, and what was done to their account.",
+    "history": "What the person did, and what was done to their account, newest first.",
     "hits": "The events of this page.",
     "hold_seconds": "For how many seconds seats are held for a buyer who has not paid.",
     "id": "Its id.",

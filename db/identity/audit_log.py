@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import insert, or_, select, text
+from sqlalchemy import func, insert, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.identity import accounts
@@ -24,8 +24,12 @@ from db.identity.vault import Vault
 NOBODY: Final = "nobody"
 ORIGIN: Final = "origin"
 """The purpose for which the origin of an entry is sealed."""
+PAGE: Final = 200
+"""The most entries that are read at once, so that a long history does not hold the event loop."""
 
 _BEGINNING: Final = bytes(32)
+_LOOKED_AT: Final = 100
+_AFTER_ALL: Final = 2**63 - 1
 # Only one transaction at a time appends. The time is the database's, so it never goes back along the chain.
 _TAIL = text("SELECT pg_advisory_xact_lock(hashtext('audit-log'))")
 _LAST = text(
@@ -151,15 +155,47 @@ def of_client(client_id: UUID) -> str:
     return f"client/{client_id}"
 
 
-async def about(connection: AsyncConnection, name: str) -> list[AuditLogRow]:
-    """All entries with this actor or object, in order."""
-    mine = or_(AuditLogRow.actor == name, AuditLogRow.object == name)
-    ordered = select(AuditLogRow.__table__).where(mine).order_by(AuditLogRow.number)
-    async with connection.stream(ordered) as found:  # in parts, so that years of them do not hold the event loop
-        return [AuditLogRow(**row) async for row in found.mappings()]
+class Seen(NamedTuple):
+    """What a reader sees of an entry; `origin` is sealed."""
+
+    number: int
+    at: datetime
+    actor: str
+    roles: str
+    action: str
+    object: str
+    origin: bytes | None
 
 
-async def origin_of(connection: AsyncConnection, vault: Vault, row: AuditLogRow) -> dict[str, str]:
+async def about(connection: AsyncConnection, name: str, *, before: int = _AFTER_ALL) -> list[Seen]:
+    """The newest entries with this actor or object, newest first, `PAGE` at most: the log is never emptied.
+
+    Args:
+        connection: Within a transaction or not.
+        name: The actor or object.
+        before: The number of the last entry of the page before this one.
+    """
+    row = AuditLogRow
+    columns = [getattr(row, column) for column in Seen._fields]
+    # Each half reads no more than a page from the end of its index, however long the history is.
+    halves = [
+        select(*columns).where(mine == name, row.number < before).order_by(row.number.desc()).limit(PAGE)
+        for mine in (row.actor, row.object)
+    ]
+    page = union(*halves).order_by(text("number DESC")).limit(PAGE)
+    return [Seen(*each) for each in await connection.execute(page)]
+
+
+async def times(connection: AsyncConnection, actor: str, action: str, within: timedelta) -> int:
+    """How often the actor's newest entries, a hundred at most, have this action within this time."""
+    row = AuditLogRow
+    mine = select(row.action, row.at).where(row.actor == actor)
+    newest = mine.order_by(row.number.desc()).limit(_LOOKED_AT).subquery()
+    found = select(func.count()).where(newest.c.action == action, newest.c.at > func.now() - within)
+    return await connection.scalar(found) or 0
+
+
+async def origin_of(connection: AsyncConnection, vault: Vault, row: Seen) -> dict[str, str]:
     """Where the request came from; empty if that is not known or the person is erased."""
     if row.origin is None:
         return {}

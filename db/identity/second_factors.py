@@ -77,9 +77,10 @@ async def use(connection: AsyncConnection, account: Account, code: str) -> bool:
     return True
 
 
-async def remove(connection: AsyncConnection, user_id: UUID) -> None:
-    """Remove the account's second factor, with its recovery codes and waiting log-ins."""
-    await connection.execute(delete(SecondFactorRow).where(SecondFactorRow.user_id == user_id))
+async def remove(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Remove the account's second factor, with its recovery codes and waiting log-ins. False if there is none."""
+    gone = await connection.execute(delete(SecondFactorRow).where(SecondFactorRow.user_id == user_id))
+    return gone.rowcount > 0
 
 
 async def challenge(connection: AsyncConnection, user_id: UUID) -> str:

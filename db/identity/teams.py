@@ -128,8 +128,8 @@ def _owners(team: Team) -> set[UUID]:
     return {member.user_id for member in team.members if member.accepted and member.role is TeamRole.OWNER}
 
 
-async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> None:
-    """Invite a person to a locked team, or change a member's or an invited person's role.
+async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: TeamRole) -> bool:
+    """Invite a person to a locked team, or change a member's or an invited person's role. False if nothing changes.
 
     A mail goes to a person who is invited, but for those who have just had one.
 
@@ -145,13 +145,14 @@ async def put(connection: AsyncConnection, team: Team, user_id: UUID, role: Team
     if user_id not in {member.user_id for member in team.members} and not await _has_a_mail(connection, user_id, team):
         await append(connection, user_id, UserInvitedToTeam(user_id=user_id, team_id=team.id))
     member = upsert(TeamMemberRow).values(team_id=team.id, user_id=user_id, role=role)
-    await connection.execute(
+    changed = await connection.execute(
         member.on_conflict_do_update(
             index_elements=["team_id", "user_id"],
             set_={"role": role},
             where=text("team_members.role <> excluded.role"),  # an update without a change would end the tokens
-        )
+        ).returning(TeamMemberRow.user_id)
     )
+    return changed.first() is not None
 
 
 async def _has_a_mail(connection: AsyncConnection, user_id: UUID, team: Team) -> bool:
@@ -181,8 +182,8 @@ async def of_person(connection: AsyncConnection, user_id: UUID) -> list[Part]:
     return [Part(team_id, name, TeamRole(role), at is not None) for team_id, name, role, at in rows]
 
 
-async def accept(connection: AsyncConnection, user_id: UUID, team_id: UUID) -> bool:
-    """Accept an invitation of a person whose row the caller has locked; False if there is none.
+async def accept(connection: AsyncConnection, user_id: UUID, team_id: UUID) -> bool | None:
+    """Accept an invitation of a person whose row the caller has locked; None if there is none, False if repeated.
 
     Raises:
         Refused: They belong to too many teams.
@@ -190,10 +191,11 @@ async def accept(connection: AsyncConnection, user_id: UUID, team_id: UUID) -> b
     mine = and_(TeamMemberRow.team_id == team_id, TeamMemberRow.user_id == user_id)
     found = (await connection.execute(select(TeamMemberRow.accepted_at).where(mine))).one_or_none()
     if found is None:
+        return None
+    if found.accepted_at is not None:
         return False
-    if found.accepted_at is None:
-        await _may_have_one_more(connection, user_id)
-        await connection.execute(update(TeamMemberRow).where(mine).values(accepted_at=func.now()))
+    await _may_have_one_more(connection, user_id)
+    await connection.execute(update(TeamMemberRow).where(mine).values(accepted_at=func.now()))
     return True
 
 
@@ -203,17 +205,18 @@ async def _may_have_one_more(connection: AsyncConnection, user_id: UUID) -> None
         raise Refused(ProblemType.WRONG_STATE, f"A person belongs to {MOST_PARTS} teams at most.")
 
 
-async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> None:
-    """Remove a person, or an invitation, from a locked team; repeated, no change.
+async def remove(connection: AsyncConnection, team: Team, user_id: UUID) -> bool:
+    """Remove a person, or an invitation, from a locked team; False if there is no such person in it.
 
     Raises:
         Refused: It would leave the team without an owner.
     """
     _keep_an_owner(team, user_id)
     await _lock(connection, user_id)
-    await connection.execute(
+    gone = await connection.execute(
         delete(TeamMemberRow).where(TeamMemberRow.team_id == team.id, TeamMemberRow.user_id == user_id)
     )
+    return gone.rowcount > 0
 
 
 async def _lock(connection: AsyncConnection, user_id: UUID) -> UUID | None:

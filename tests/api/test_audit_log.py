@@ -270,13 +270,13 @@ async def test_an_operator_reads_actions_with_their_origin_until_the_person_is_e
 async def test_many_at_once_make_one_chain(
     client: httpx2.AsyncClient, join: Join, stack_env: dict[str, str], superuser: psycopg.Connection
 ) -> None:
-    person = await join()
-    names = [f"Name {number}" for number in range(20)]
+    people = [await join() for _ in range(2)]
+    names = [f"Name {number}" for number in range(10)]
     answers = await asyncio.gather(
-        *(client.patch("/v1/me", json={"name": name}, headers=person.headers) for name in names)
+        *(client.patch("/v1/me", json={"name": name}, headers=each.headers) for name in names for each in people)
     )
     assert {answer.status_code for answer in answers} == {200}
-    assert len(entries(superuser, user(person))) == 21
+    assert [len(entries(superuser, user(each))) for each in people] == [11, 11]
     [(first,)] = superuser.execute("SELECT encode(hash, 'hex') FROM audit_log WHERE number = 1").fetchall()
     said = await seatwright(audit_log_app, stack_env, "verify", "--head", f"1:{first}")
     assert said.startswith("holds: ")

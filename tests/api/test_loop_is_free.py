@@ -15,6 +15,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import orjson
+import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -26,6 +27,8 @@ from api.edge.connections import BoundedConfig, ConnectionBounds
 from config.settings import Settings
 from domain import time_zones
 from domain.identity import Role
+from tests.api.conftest import Join
+from tests.api.histories import lengthen
 from tests.platform_client import PlatformClient
 from tests.tokens import access_tokens
 from tests.waiting import eventually
@@ -239,6 +242,19 @@ async def test_a_search_of_characters_that_stand_for_many_holds_the_loop_no_long
             status, seconds = await at_best(port, call("GET", f"/v1/search?{asked}&sort={sort}"))
             assert status == 200
             assert seconds < LONGEST / 4, sort
+
+
+async def test_a_long_history_holds_the_loop_no_longer_than_its_pages(
+    settings: Settings, join: Join, superuser: psycopg.Connection
+) -> None:
+    person = await join()
+    lengthen(settings, superuser, person, 3000)
+    async with serving(create_app(settings), lifespan="on") as port:
+        await held(port, call("GET", "/readyz"))
+        for path in ("/v1/me/export", "/v1/me/history"):
+            status, seconds = await at_best(port, call("GET", path, token=person.access_token))
+            assert status == 200
+            assert seconds < LONGEST / 4, path  # so that some at once do not hold it, either
 
 
 async def test_no_call_of_any_class_holds_the_loop(settings: Settings, platform: PlatformClient) -> None:

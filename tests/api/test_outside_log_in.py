@@ -129,6 +129,8 @@ async def test_an_existing_account_is_linked_only_after_its_owner_has_logged_in(
     assert problem(await link(owner, "x")) == "invalid-request"
     assert (await log_in_outside(browser, provider, owner.email, subject)).status_code == 409, "not linked yet"
     assert [(await link(owner)).status_code, (await link(owner)).status_code] == [204, 204]
+    history = (await browser.get("/v1/me/history", headers=owner.headers)).json()["history"]
+    assert sum(each["action"].startswith("outside-account.linked") for each in history) == 1
     linked = await log_in_outside(browser, provider, owner.email, subject)
     assert (await me(browser, linked))["id"] == owner.id
     assert (await log_in(browser, owner.email, owner.password)).id == owner.id

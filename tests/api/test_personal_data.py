@@ -137,7 +137,7 @@ async def test_an_export_has_all_data_of_its_owner_and_of_no_other_person(
     assert Export.model_validate_json(answer.content).model_dump(mode="json", exclude_unset=True) == export
     assert export["profile"] == await me(client, person)
     assert export["sessions"] == (await client.get("/v1/me/sessions", headers=person.headers)).json()["sessions"]
-    assert [deed["action"] for deed in export["history"]] == ["account.registered", "session.opened", "profile.changed"]
+    assert [deed["action"] for deed in export["history"]] == ["profile.changed", "session.opened", "account.registered"]
     assert {deed["address"] for deed in export["history"]} == {"127.0.0.1"}
     assert export["bookings"] == []
     assert other.id not in answer.text
