@@ -209,7 +209,7 @@ async def require_exchange(context: ReservationContext, booking_id: UUID, exchan
 
 
 async def domain_events_of(context: ReservationContext, booking_id: UUID) -> list[dict[str, Any]]:
-    """A booking's domain events, oldest first."""
+    """A booking's newest domain events, oldest first."""
 
     async def read() -> list[dict[str, Any]]:
         async with context.engine.connect() as connection:

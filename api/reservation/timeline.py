@@ -49,7 +49,7 @@ _STREAMS: Final = Gauge("seatwright_streams", "Streams of bookings that are open
     responses=documented(ProblemType.FORBIDDEN, ProblemType.NOT_FOUND),
 )
 async def timeline(booking_id: UUID, caller: Staff, context: Reservation) -> Timeline:
-    """The workflow's steps, as long as Temporal keeps its history, and the domain events, which are kept for ever."""
+    """The workflow's steps, as long as Temporal keeps its history, and the newest domain events, which stay."""
     booking = await require_booking(context, booking_id)
     await context.recorder.record(caller, "booking.timeline-read", f"booking/{booking_id}")
     refunds = {refund_workflow_id(each.id): each for each in await refunds_of(context, booking)}

@@ -122,4 +122,4 @@ class Timeline(_View):
     steps: list[TimelineEntry] = Field(description="The booking's own steps, in order.")
     refunds: list[RefundTimeline] = Field(description="Its refunds, oldest first.")
     exchanges: list[ExchangeTimeline] = Field(description="Its exchanges, oldest first.")
-    domain_events: list[DomainEventView] = Field(description="What was published about it, in order.")
+    domain_events: list[DomainEventView] = Field(description="What was published about it, in order: the newest 500.")

@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.reservation.bookings.facts import facts_of
+from db.reservation.bookings.history import MOST_EVENTS, domain_events
 from db.reservation.exchanges import exchanges, history, plans
 from domain.booking_details import BookingDetails, describe
 from domain.bookings import Booking, BookingStatus
@@ -131,3 +133,18 @@ async def test_the_newest_exchanges_are_listed_oldest_first(
     async with reservation.connect() as connection:
         listed = await history.of_booking(connection, booking.id)
     assert [each.difference for each in listed] == list(range(151 - MOST_SHOWN, 151))
+
+
+async def test_of_the_domain_events_of_a_booking_the_newest_are_read_in_order(reservation: AsyncEngine) -> None:
+    """Exchanges that fail have no number at which they end, and each is told."""
+    booking, told = uuid4(), MOST_EVENTS + 100
+    async with reservation.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO domain_events (aggregate_id, sequence, type, data)"
+                " SELECT :booking, number, 'booking.exchange_failed', '{}' FROM generate_series(1, :told) AS number"
+            ),
+            {"booking": booking, "told": told},
+        )
+        read = [each["sequence"] for each in await domain_events(connection, booking)]
+    assert read == list(range(101, told + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Date, cast, func, select, tuple_
@@ -15,6 +15,8 @@ from db.reservation.tables import BookingRow, DomainEventRow, EventRow
 from domain.bookings import BookingStatus
 from domain.problems import other_list
 from domain.time_zones import DEFAULT
+
+MOST_EVENTS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,11 @@ async def of_user(
 
 
 async def domain_events(connection: AsyncConnection, booking_id: UUID) -> list[dict[str, Any]]:
-    """The domain events of a booking, in order."""
+    """The newest domain events of a booking, in order: exchanges that fail are limited by time alone."""
     rows = await connection.execute(
         select(DomainEventRow.sequence, DomainEventRow.type, DomainEventRow.data, DomainEventRow.occurred_at)
         .where(DomainEventRow.aggregate_id == booking_id)
-        .order_by(DomainEventRow.sequence)
+        .order_by(DomainEventRow.sequence.desc())
+        .limit(MOST_EVENTS)
     )
-    return [dict(row._mapping) for row in rows]
+    return [dict(row._mapping) for row in rows][::-1]
