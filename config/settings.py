@@ -13,17 +13,16 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.known_secrets import DEVELOPMENT_PAYLOAD_KEY, DEVELOPMENT_SECRET, is_blank, is_published
 from config.rate_limits import RATE_LIMITS
 
 _PREFIX = "SEATWRIGHT_"
-_DEVELOPMENT_SECRET = "development-only-secret-0123456789"
-_DEVELOPMENT_PAYLOAD_KEY = "c2VhdHdyaWdodC1kZXZlbG9wbWVudC1vbmx5LWtleSE"
-_PUBLISHED = frozenset({_DEVELOPMENT_SECRET, _DEVELOPMENT_PAYLOAD_KEY})
 Service = Literal["identity", "catalogue", "reservation", "payment", "analytics"]
 SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reservation", "payment", "analytics")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(json_schema_extra={"unit": "s"})]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class LoginProvider(BaseModel):
@@ -205,6 +204,17 @@ class Settings(BaseSettings):
         ge=0,
         description="The same for all users at one address who have not confirmed their email addresses.",
     )
+    unproven_event_percent: Percent = Field(
+        default=25,
+        description="Percentage of an event's places that all users who have not confirmed their email addresses may "
+        "hold together at a time without a payment. 0: any number, as in development.",
+    )
+    free_places: int = Field(
+        default=50,
+        ge=0,
+        description="Places of one event that cost nothing and that a user may have, held ones included. A user who "
+        "has not confirmed the email address may hold none. 0: any number, for all users, as in development.",
+    )
     charges_of_booking: int = Field(
         default=10,
         ge=0,
@@ -257,8 +267,8 @@ class Settings(BaseSettings):
     def _development_secrets(cls, data: dict[str, object]) -> dict[str, object]:
         if data.get("mode") != "development":
             return data
-        defaults = dict.fromkeys(SECRETS, _DEVELOPMENT_SECRET)
-        defaults["temporal_payload_keys"] = f"development:{_DEVELOPMENT_PAYLOAD_KEY}"
+        defaults = dict.fromkeys(SECRETS, DEVELOPMENT_SECRET)
+        defaults["temporal_payload_keys"] = f"development:{DEVELOPMENT_PAYLOAD_KEY}"
         return {**defaults, "rate_limits": {}, **dict.fromkeys(_CAPS, 0), **data}
 
     @field_validator("rate_limits")
@@ -271,8 +281,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _no_blank_secrets(self) -> Self:
         given = {name: value for name in SECRETS if (value := getattr(self, name)) is not None}
-        blank = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if _is_blank(name, value)]
-        if any(_is_blank("", each) for each in self.postgres_passwords.values()):
+        blank = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if is_blank(name, value)]
+        if any(is_blank("", each) for each in self.postgres_passwords.values()):
             blank.append("SEATWRIGHT_POSTGRES_PASSWORDS")
         if blank:
             raise ValueError(f"{', '.join(blank)}: a secret must not be blank, also not as one of several")
@@ -284,7 +294,7 @@ class Settings(BaseSettings):
             return self
         given = {name: value for name in SECRETS if (value := getattr(self, name)) is not None}
         given |= {f"postgres_passwords of {role}": value for role, value in self.postgres_passwords.items()}
-        known = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if _is_published(value)]
+        known = [f"SEATWRIGHT_{name.upper()}" for name, value in given.items() if is_published(value)]
         if known:
             raise ValueError(f"{', '.join(known)}: everyone knows the secrets of development mode; make your own")
         return self
@@ -338,6 +348,8 @@ _CAPS = (
     "live_holds",
     "address_places",
     "unproven_address_places",
+    "unproven_event_percent",
+    "free_places",
     "charges_of_booking",
     "charges_of_card",
     "organizer_places",
@@ -352,22 +364,6 @@ SECRETS = (
     "address_secret",
     "audit_log_secret",
 )
-_LISTS = frozenset({"token_key_secret", "temporal_payload_keys", "personal_data_keys"})
-
-
-def _is_blank(name: str, value: SecretStr) -> bool:
-    """Whether a secret, or one of several, is one that everyone knows."""
-    text = value.get_secret_value()
-    return not all(each.strip() for each in (text.split(",") if name in _LISTS else [text]))
-
-
-def _is_published(value: SecretStr) -> bool:
-    """Whether a secret, or one of several, is one of development mode, which are in the public source."""
-    return any(
-        each.strip() == published or each.strip().endswith(f":{published}")
-        for each in value.get_secret_value().split(",")
-        for published in _PUBLISHED
-    )
 
 
 def secret(value: SecretStr | None) -> str:

@@ -122,11 +122,13 @@ class BookingPolicy(_Frozen):
         payment_window: How long after its start a payment attempt may keep the seats, 3-D Secure included.
         compensation_attempts: How often an undo is tried before the saga waits for an operator.
         payment_steps: Where authorize and capture run: in the saga's own worker (`local`), or on the payment queue.
+        free_places: How many places that cost nothing its user may have at the event; 0 for any number.
     """
 
     payment_window: timedelta = timedelta(minutes=10)
     compensation_attempts: int = 12
     payment_steps: Literal["local", "remote"] = "remote"
+    free_places: int = 0
 
 
 class BookingRequest(_Frozen):

@@ -133,6 +133,7 @@ class ExchangeRequest(_Frozen):
         body_sha256: Hex digest of the request; it separates a repeated request from a new one with the same key.
         window: How long the buyer may take to act at the provider.
         attempts: How often a step is tried before the exchange is undone or waits for an operator.
+        free_places: How many places that cost nothing the buyer may have at the event; 0 for any number.
     """
 
     id: UUID
@@ -146,6 +147,7 @@ class ExchangeRequest(_Frozen):
     body_sha256: str
     window: timedelta
     attempts: int
+    free_places: int = 0
 
 
 class ExchangeOutcome(_Frozen):

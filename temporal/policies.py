@@ -29,6 +29,7 @@ def booking_policy(settings: Settings) -> BookingPolicy:
         payment_window=timedelta(seconds=settings.payment_window),
         compensation_attempts=settings.compensation_attempts,
         payment_steps=settings.payment_steps,
+        free_places=settings.free_places,
     )
 
 

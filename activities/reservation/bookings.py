@@ -318,7 +318,7 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             booking = await outcomes.confirm(connection, order.booking)
         await self._tell_end(booking)
-        await self._quota.forget(booking.user_id, booking.event_id, booking.id)
+        await self._quota.forget(booking.user_id, booking.event_id, booking.id, booking.size)
         return booking
 
     @activity.defn
@@ -329,6 +329,7 @@ class ReservationActivities:
                 connection, order.booking, order.to, reason=order.reason, problem=order.problem
             )
         await self._tell_end(booking)
+        await self._quota.let_go(booking.user_id, booking.event_id, booking.id, booking.size)
         return booking
 
     @activity.defn

@@ -1,4 +1,6 @@
-"""Limits how much of an event is held without a payment, by one user and from one address, so that no buyer blocks it.
+"""Limits how much of an event is held without a payment: by one user, from one address, and by all unproven users.
+
+So no buyer blocks an event by holding it again and again, and unproven users do not, however many they are.
 
 A booking counts until it is paid, or until its hold and the payment that outlasts it have ended. The counts are in
 Redis alone. If Redis is emptied, users can hold a few more, and nothing worse happens.
@@ -9,6 +11,7 @@ count of a hold that came to nothing goes with the last one: a refused request l
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,6 +36,8 @@ class HoldCaps(NamedTuple):
         unpaid: Unpaid holds that a user may make in 15 minutes, ended ones included.
         address_places: Places of all users at one address at the same time; 0 means no limit.
         unproven_address_places: Those of them whose users have not proven their email addresses; 0 means no limit.
+        unproven_event_percent: Percentage of an event's places that all users who have not proven their email addresses
+            may hold together at the same time, at any address; 0 means no limit.
         payment: How long a payment may outlast its hold.
     """
 
@@ -41,10 +46,11 @@ class HoldCaps(NamedTuple):
     unpaid: int
     address_places: int
     unproven_address_places: int
+    unproven_event_percent: int
     payment: timedelta
 
 
-UNLIMITED: Final = HoldCaps(0, 0, 0, 0, 0, timedelta(0))
+UNLIMITED: Final = HoldCaps(0, 0, 0, 0, 0, 0, timedelta(0))
 """Admits every hold. Processes that only remove counts need no more."""
 
 
@@ -52,6 +58,7 @@ class Hold(NamedTuple):
     """A hold that is about to be made.
 
     Attributes:
+        event_places: How many places the event has.
         places: How many places it has.
         address: The network address of the caller.
         is_proven: Whether the user has proven the email address.
@@ -60,6 +67,7 @@ class Hold(NamedTuple):
 
     user_id: UUID
     event_id: UUID
+    event_places: int
     booking_id: UUID
     places: int
     hold_seconds: int
@@ -69,11 +77,11 @@ class Hold(NamedTuple):
 
 
 class _Count(NamedTuple):
-    """Where a hold counts: under the member `member` of the sets `keys`, for the requests in the set `requests`."""
+    """Where a hold counts: under `members` of the sets `keys`, for the requests in the set `requests`."""
 
     requests: str
     keys: list[str]
-    member: str
+    members: list[str]
 
 
 class HoldQuota:
@@ -84,6 +92,7 @@ class HoldQuota:
         self._caps = caps
         self._admit_user = redis.register_script((_SCRIPTS / "hold_quota.lua").read_text())
         self._admit_address = redis.register_script((_SCRIPTS / "address_quota.lua").read_text())
+        self._admit_unproven = redis.register_script((_SCRIPTS / "event_quota.lua").read_text())
         self._uncount = redis.register_script((_SCRIPTS / "uncount.lua").read_text())
 
     async def admit(self, hold: Hold) -> int:
@@ -94,15 +103,17 @@ class HoldQuota:
         """
         if not self._caps.live:
             return 0
-        wait = await self._admit_by_user(hold)
-        if not wait and (wait := await self._admit_by_address(hold)):
-            await self.never_held(hold)
-        return math.ceil(wait / 1000)
+        for admit in (self._admit_by_user, self._admit_by_address, self._admit_by_event):
+            wait = await admit(hold)
+            if wait:
+                await self.never_held(hold)
+                return math.ceil(wait / 1000)
+        return 0
 
     async def _admit_by_user(self, hold: Hold) -> int:
         count = _of_user(hold)
         arguments: list[str | int] = [
-            count.member,
+            *count.members,
             hold.request_id,
             hold.hold_seconds * 1000,
             self._caps.live if hold.is_proven else min(self._caps.live, self._caps.unproven_live),
@@ -115,23 +126,28 @@ class HoldQuota:
     async def _admit_by_address(self, hold: Hold) -> int:
         count = self._of_address(hold)
         for key, most in self._address_caps(hold):
-            arguments: list[str | int] = [
-                count.member,
-                hold.request_id,
-                hold.places,
-                hold.hold_seconds * 1000,
-                most,
-                _ms(self._caps.payment),
-            ]
+            arguments = [*count.members, *self._of_places(hold, most)]
             wait = int(await self._admit_address(keys=[key, count.requests], args=arguments))
             if wait:
                 return wait
         return 0
 
+    async def _admit_by_event(self, hold: Hold) -> int:
+        percent = self._caps.unproven_event_percent
+        if hold.is_proven or not percent:
+            return 0
+        count = _of_event(hold)
+        arguments = [_with_places(hold), *self._of_places(hold, math.ceil(hold.event_places * percent / 100))]
+        return int(await self._admit_unproven(keys=[*count.keys, count.requests], args=arguments))
+
+    def _of_places(self, hold: Hold, most: int) -> list[str | int]:
+        """The arguments of scripts that limit places."""
+        return [hold.request_id, hold.places, hold.hold_seconds * 1000, most, _ms(self._caps.payment)]
+
     def _of_address(self, hold: Hold) -> _Count:
-        member = f"{hold.booking_id}:{hold.places}"
+        member = _with_places(hold)
         keys = [key for key, _ in self._address_caps(hold)]
-        return _Count(f"{_prefix(hold.address, hold.event_id)}:requests:{member}", keys, member)
+        return _Count(f"{_prefix(hold.address, hold.event_id)}:requests:{member}", keys, [member])
 
     def _address_caps(self, hold: Hold) -> list[tuple[str, int]]:
         """The sets in which a hold counts, and the most places of each."""
@@ -142,7 +158,10 @@ class HoldQuota:
         return [(key, most) for key, most in caps if most]
 
     async def counted(self, hold: Hold) -> list[UUID]:
-        """The bookings that count against a hold, in no order; some may have ended, and Redis has not been updated."""
+        """The bookings that count against a hold, in no order; some may have ended, and Redis has not been updated.
+
+        What all unproven users hold of the event may be much, so it is left out; its ends are recorded by the workers.
+        """
         return [UUID(member.partition(":")[0]) for member in await self._members(hold)]
 
     async def _members(self, hold: Hold) -> set[str]:
@@ -161,20 +180,25 @@ class HoldQuota:
         await self._remove(live, members)
         await self._remove(made, [member for member in members if are_paid[UUID(member.partition(":")[0])]])
 
-    async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
+    async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID, places: int) -> None:
         """Record that the hold ended unpaid; it still counts as a hold that was made."""
-        await self._remove(_keys(user_id, event_id)[0], [str(booking_id)])
+        await asyncio.gather(
+            self._remove(_keys(user_id, event_id)[0], [str(booking_id)]),
+            self._remove(_unproven(event_id), _places(booking_id, places)),
+        )
 
-    async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
-        """Record that the booking is paid, or was never held: it does not count for its user any more."""
-        for key in _keys(user_id, event_id):
-            await self._remove(key, [str(booking_id)])
+    async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID, places: int) -> None:
+        """Record that the booking is paid: it does not count any more for its user, nor for all unproven users."""
+        await asyncio.gather(
+            self.let_go(user_id, event_id, booking_id, places),
+            self._remove(_keys(user_id, event_id)[1], [str(booking_id)]),
+        )
 
     async def never_held(self, hold: Hold) -> None:
         """Record that a request has not made its hold: unless another one may still make it, it counts nowhere."""
         with suppress(RedisError, OSError):  # as in `_remove`
-            for count in (_of_user(hold), self._of_address(hold)):
-                await self._uncount(keys=[count.requests, *count.keys], args=[hold.request_id, count.member])
+            for count in self._counts(hold):
+                await self._uncount(keys=[count.requests, *count.keys], args=[hold.request_id, *count.members])
 
     async def leave_counted(self, hold: Hold) -> None:
         """Record that a request has ended whose hold may have been made: its count stays.
@@ -182,8 +206,13 @@ class HoldQuota:
         A later request with the same key may take it out.
         """
         with suppress(RedisError, OSError):
-            for count in (_of_user(hold), self._of_address(hold)):
+            for count in self._counts(hold):
                 await self._redis.srem(count.requests, hold.request_id)
+
+    def _counts(self, hold: Hold) -> list[_Count]:
+        """Where a hold may count."""
+        by_all = [] if hold.is_proven else [_of_event(hold)]
+        return [_of_user(hold), self._of_address(hold), *by_all]
 
     async def _remove(self, key: str, members: list[str]) -> None:
         if not members:
@@ -200,7 +229,26 @@ def _ms(time: timedelta) -> int:
 
 def _of_user(hold: Hold) -> _Count:
     prefix, member = _prefix(hold.user_id, hold.event_id), str(hold.booking_id)
-    return _Count(f"{prefix}:requests:{member}", _keys(hold.user_id, hold.event_id), member)
+    return _Count(f"{prefix}:requests:{member}", _keys(hold.user_id, hold.event_id), [member])
+
+
+def _of_event(hold: Hold) -> _Count:
+    """One member for each place, so that Redis counts them without reading them."""
+    key = _unproven(hold.event_id)
+    return _Count(f"{key}:requests:{_with_places(hold)}", [key], _places(hold.booking_id, hold.places))
+
+
+def _unproven(event_id: UUID) -> str:
+    return f"seatwright:hoarding:{{{event_id}}}:unproven"
+
+
+def _with_places(hold: Hold) -> str:
+    """A hold as it is counted in places: a repeated request may ask for another number of them."""
+    return f"{hold.booking_id}:{hold.places}"
+
+
+def _places(booking_id: UUID, places: int) -> list[str]:
+    return [f"{booking_id}:{places}:{number}" for number in range(1, places + 1)]
 
 
 def _keys(user_id: UUID, event_id: UUID) -> list[str]:

@@ -35,12 +35,14 @@ Cursor = Annotated[UUID | None, Query(description="The `next_cursor` of the prev
     summary="Hold seats",
     responses=documented(
         ProblemType.UNAUTHENTICATED,
+        ProblemType.FORBIDDEN,
         ProblemType.SEATS_UNAVAILABLE,
         ProblemType.EVENT_NOT_ON_SALE,
         ProblemType.UNKNOWN_SEATS,
         ProblemType.AMOUNT_NOT_PAYABLE,
         ProblemType.IDEMPOTENCY_KEY_REUSED,
         ProblemType.TOO_MANY_HOLDS,
+        ProblemType.WRONG_STATE,
         ProblemType.OUTCOME_UNKNOWN,
     ),
 )

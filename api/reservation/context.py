@@ -53,6 +53,7 @@ def _hold_caps(settings: Settings) -> HoldCaps:
         unpaid=settings.unpaid_holds,
         address_places=settings.address_places,
         unproven_address_places=settings.unproven_address_places,
+        unproven_event_percent=settings.unproven_event_percent,
         payment=timedelta(seconds=settings.payment_window) + _LONGEST_UNDO,
     )
 

@@ -23,16 +23,19 @@ _MAY_BE_HELD: Final = {
 
 
 @asynccontextmanager
-async def counted(context: ReservationContext, buyer: Principal, request: BookingRequest) -> AsyncIterator[None]:
+async def counted(
+    context: ReservationContext, buyer: Principal, request: BookingRequest, event_places: int
+) -> AsyncIterator[None]:
     """Count a hold while it is made. A refused hold does not count; one whose outcome is unknown does.
 
     A request whose hold is refused by an earlier request's saga begins it again (`commands/hold.py`). It is counted
     until then, and needs no second admission: the earlier request does not take out a count that another one needs.
 
     Raises:
-        Refused: The user, or all users at the address, hold too much of the event, or the user has given up too much.
+        Refused: The user, all users at the address, or all users without a confirmed email address hold too much of
+            the event, or the user has given up too much.
     """
-    hold = _hold(context, buyer, request)
+    hold = _hold(context, buyer, request, event_places)
     wait = await context.hold_quota.admit(hold)
     if wait:
         await _note_ends(context, hold)
@@ -49,10 +52,11 @@ async def counted(context: ReservationContext, buyer: Principal, request: Bookin
         raise
 
 
-def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest) -> Hold:
+def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest, event_places: int) -> Hold:
     return Hold(
         user_id=buyer.user_id,
         event_id=request.event_id,
+        event_places=event_places,
         booking_id=request.id,
         places=len(request.seats) + sum(request.quantities.values()),
         hold_seconds=request.hold_seconds,
@@ -63,10 +67,11 @@ def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest
 
 
 def _too_many(hold: Hold, wait: int) -> Refused:
-    detail = "You, or all buyers at your network address together, have too many unpaid places of this event."
-    remedy = "Pay for a booking, or wait."
+    together, remedy = "all buyers at your network address", "Pay for a booking, or wait."
     if not hold.is_proven:
+        together += ", or all who have not confirmed their email addresses,"
         remedy = "Pay for a booking, confirm your email address and log in again to hold more, or wait."
+    detail = f"You, or {together} together, have too many unpaid places of this event."
     return Refused(ProblemType.TOO_MANY_HOLDS, f"{detail} {remedy}", retry_after=wait)
 
 

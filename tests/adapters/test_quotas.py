@@ -17,13 +17,26 @@ from api.reservation import charge_quota
 from domain.problems import ProblemType, Refused
 
 CAPS = HoldCaps(
-    live=2, unproven_live=1, unpaid=9, address_places=20, unproven_address_places=6, payment=timedelta(seconds=60)
+    live=2,
+    unproven_live=1,
+    unpaid=9,
+    address_places=20,
+    unproven_address_places=6,
+    unproven_event_percent=20,
+    payment=timedelta(seconds=60),
 )
 
 
 def a_hold(**of: Any) -> Hold:
-    usual: dict[str, Any] = {"user_id": uuid4(), "event_id": uuid4(), "booking_id": uuid4(), "places": 2}
-    usual |= {"hold_seconds": 300, "address": "192.0.2.1", "is_proven": True, "request_id": str(uuid4())}
+    usual: dict[str, Any] = {"user_id": uuid4(), "event_id": uuid4(), "event_places": 50}
+    usual |= {
+        "booking_id": uuid4(),
+        "places": 2,
+        "hold_seconds": 300,
+        "address": "192.0.2.1",
+        "is_proven": True,
+        "request_id": str(uuid4()),
+    }
     return Hold(**usual | of)
 
 
@@ -66,6 +79,49 @@ async def test_all_users_at_one_address_have_a_cap_in_places(redis: Redis, is_pr
     assert await quota.admit(admitted) == 0  # a repetition
     await quota.never_held(admitted)
     assert await quota.admit(refused) == 0
+
+
+def from_anywhere(event: UUID, **of: Any) -> Hold:
+    """A hold by an unproven user at an address of its own."""
+    return a_hold(event_id=event, is_proven=False, address=str(uuid4()), **of)
+
+
+async def test_unproven_users_at_all_addresses_share_a_part_of_an_event(redis: Redis) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    holds = [from_anywhere(event) for _ in range(9)]
+    waits = await asyncio.gather(*(quota.admit(each) for each in holds))
+    assert sum(hold.places for hold, wait in zip(holds, waits, strict=True) if not wait) == 10  # a fifth of 50
+    assert all(0 < wait <= 300 for wait in waits if wait)
+    refused = next(hold for hold, wait in zip(holds, waits, strict=True) if wait)
+    admitted = next(hold for hold, wait in zip(holds, waits, strict=True) if not wait)
+    assert await quota.counted(refused) == [], "it counts nowhere"
+    assert await quota.admit(admitted) == 0  # a repetition
+    assert await quota.admit(a_hold(event_id=event)) == 0, "a proven user finds places"
+    assert await quota.admit(from_anywhere(uuid4())) == 0, "so does any user in another event"
+
+    await quota.forget(admitted.user_id, event, admitted.booking_id, admitted.places)
+    assert await quota.admit(refused) == 0
+    assert await quota.admit(from_anywhere(event, places=1)) > 0
+
+
+async def test_what_unproven_users_hold_counts_until_it_ends_or_came_to_nothing(redis: Redis) -> None:
+    soon_over, event = HoldQuota(redis, CAPS._replace(payment=timedelta(0))), uuid4()
+    assert await soon_over.admit(from_anywhere(event, places=6, hold_seconds=0)) == 0
+    held, never_held = (from_anywhere(event, places=5) for _ in range(2))
+    assert [await soon_over.admit(each) for each in (held, never_held)] == [0, 0], "the first one has ended"
+    assert await soon_over.admit(from_anywhere(event, places=1)) > 0
+    await soon_over.never_held(never_held)
+    await soon_over.never_held(never_held)
+    await soon_over.let_go(held.user_id, event, held.booking_id, held.places)
+    assert await soon_over.admit(from_anywhere(event, places=6)) == 0
+
+
+async def test_a_refused_request_leaves_what_a_request_with_its_key_holds_of_an_event(redis: Redis) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    refused = from_anywhere(event, places=6)
+    assert [await quota.admit(each) for each in (refused, repeated(refused))] == [0, 0]
+    await quota.never_held(refused)
+    assert await quota.admit(from_anywhere(event, places=5)) > 0
 
 
 async def test_a_refused_hold_takes_nothing_from_any_cap(redis: Redis) -> None:
@@ -122,7 +178,7 @@ async def test_all_that_is_kept_of_a_hold_has_an_end(redis: Redis) -> None:
     before = set(await redis.keys())
     assert await HoldQuota(redis, CAPS).admit(a_hold(is_proven=False)) == 0
     kept = set(await redis.keys()) - before
-    assert len(kept) == 6
+    assert len(kept) == 8
     assert all([0 < await redis.ttl(key) <= 900 for key in kept])
 
 

@@ -43,7 +43,12 @@ from tests.scale import sample
 from tests.waiting import eventually
 
 # Windows that do not end while a test runs.
-TIGHT = {"read": "4/month", "log-in-failures": "3/month", "log-in-failures-of-account": "5/month"}
+TIGHT = {
+    "read": "4/month",
+    "register": "1/month",
+    "log-in-failures": "3/month",
+    "log-in-failures-of-account": "5/month",
+}
 LIMITS = {name: TIGHT.get(name, "1000/month") for name in RATE_LIMITS}
 STRICT = {
     "SEATWRIGHT_RATE_LIMITS": orjson.dumps(LIMITS).decode(),
@@ -51,6 +56,8 @@ STRICT = {
     "SEATWRIGHT_UNPAID_HOLDS": "4",
     "SEATWRIGHT_ADDRESS_PLACES": "20",
     "SEATWRIGHT_UNPROVEN_ADDRESS_PLACES": "6",
+    "SEATWRIGHT_UNPROVEN_EVENT_PERCENT": "10",
+    "SEATWRIGHT_FREE_PLACES": "5",
     "SEATWRIGHT_CHARGES_OF_BOOKING": "3",
     "SEATWRIGHT_ORGANIZER_PLACES": "40",
     "SEATWRIGHT_PAYMENT_WINDOW": "120",  # longer than the holds of these tests on any machine
@@ -405,7 +412,7 @@ async def test_a_payment_that_completes_by_itself_counts_as_no_unpaid_hold(
     answer = await buyer.at(strict).pay(booking, CARD_WITH_3DS)
     async with Redis.from_url(secret(settings.redis_url)) as redis:
         quota = HoldQuota(redis, UNLIMITED)
-        other = Hold(buyer.user_id, UUID(event), uuid4(), 1, 60, "192.0.2.1", is_proven=True, request_id="other")
+        other = Hold(buyer.user_id, UUID(event), 160, uuid4(), 1, 60, "192.0.2.1", is_proven=True, request_id="other")
         assert await quota.counted(other) == [UUID(booking)]
         await platform.provider.act(answer.json()["next_action"]["url"], "approve")
         await eventually(lambda: _is_over(buyer, booking), within=30)
@@ -485,6 +492,87 @@ async def test_unproven_buyers_at_one_address_together_hold_no_more_than_its_cap
     answers = [await hold_together(strict, platform, event, 5, here, proven=True) for _ in range(3)]
     assert answers == [201, 201, 429]
     assert await hold_together(strict, platform, event, 4, here, proven=True) == 201
+
+
+async def test_unproven_buyers_at_all_addresses_leave_most_of_an_event_to_the_others(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyers = await platform.event(), [platform.new_buyer(is_proven=False).at(strict) for _ in range(5)]
+    for buyer in buyers:
+        buyer.headers |= from_somewhere()
+    answers = await asyncio.gather(*(buyer.hold(event, quantities={"Standing": 4}) for buyer in buyers))
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [429]  # of 160 places
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert problem(refused) == "too-many-holds"
+    assert "confirm your email address" in refused.json()["detail"]
+    assert (await platform.new_buyer().at(strict).hold(event, quantities={"Standing": 20})).status_code == 201
+
+    held = [
+        (buyer, answer.json()["id"]) for buyer, answer in zip(buyers, answers, strict=True) if answer is not refused
+    ]
+    (first, cancelled), (second, paid), *_ = held
+    assert await hold_together(strict, platform, event, 1, from_somewhere(), proven=False) == 429
+    assert (await first.cancel(cancelled)).status_code == 200
+    assert await hold_together(strict, platform, event, 4, from_somewhere(), proven=False) == 201
+    assert (await second.pay(paid)).status_code == 200
+    assert await hold_together(strict, platform, event, 4, from_somewhere(), proven=False) == 201
+
+
+async def test_an_unproven_hold_that_expires_makes_room_for_others(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event = await platform.event(hold_seconds=stretched(3), standing=40)  # of 100 places
+    for _ in range(2):
+        assert await hold_together(strict, platform, event, 5, from_somewhere(), proven=False) == 201
+    assert await hold_together(strict, platform, event, 1, from_somewhere(), proven=False) == 429
+
+    async def has_room() -> bool:
+        return await hold_together(strict, platform, event, 5, from_somewhere(), proven=False) == 201
+
+    await eventually(has_room, within=60, every=1)
+
+
+async def test_one_user_has_only_so_many_places_of_an_event_for_nothing(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer, other = await platform.event(standing_price=0), platform.new_buyer().at(strict), platform.new_buyer()
+    mine = await buyer.bought(event, quantities={"Standing": 3})
+    await buyer.bought(event, "A-1-1", quantities={"Standing": 2})
+    refused = await buyer.hold(event, "A-1-2", quantities={"Standing": 1})
+    assert (refused.status_code, problem(refused)) == (409, "wrong-state")
+    assert "may have 5 places of this event that cost nothing" in refused.json()["detail"]
+    assert (await buyer.hold(event, "A-1-2")).status_code == 201, "what is paid has no such limit"
+    assert (await other.at(strict).hold(event, quantities={"Standing": 5})).status_code == 201
+
+    assert (await buyer.refund(mine["id"], mine["tickets"][0]["id"])).status_code == 202
+    await buyer.ends_as(mine["id"], "partially_refunded")
+    assert (await buyer.hold(event, quantities={"Standing": 2})).status_code == 409
+    assert (await buyer.hold(event, quantities={"Standing": 1})).status_code == 201
+
+
+async def test_simultaneous_holds_and_an_exchange_are_no_way_to_more_free_places(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(cheaper=0), platform.new_buyer().at(strict)
+    mine = await buyer.bought(event, "A-1-1", *(f"B-1-{number}" for number in range(1, 4)))
+    answers = await asyncio.gather(*(buyer.hold(event, f"B-2-{number}", f"B-3-{number}") for number in (1, 2)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+
+    tickets = {ticket["seat"]: ticket["id"] for ticket in mine["tickets"]}
+    refused = await buyer.exchange(mine["id"], tickets["A-1-1"], "B-1-4", method=None)
+    assert (refused.status_code, problem(refused)) == (409, "wrong-state")
+    assert (await buyer.exchange(mine["id"], tickets["B-1-1"], "B-1-4", method=None)).status_code == 200
+
+
+async def test_places_that_cost_nothing_need_a_confirmed_email_address(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(standing_price=0), platform.new_buyer(is_proven=False).at(strict)
+    for seats in ((), ("A-1-1",)):
+        refused = await buyer.hold(event, *seats, quantities={"Standing": 1})
+        assert (refused.status_code, problem(refused)) == (403, "forbidden")
+        assert "confirm it, then log in again" in refused.json()["detail"]
+    assert (await buyer.hold(event, "A-1-1")).status_code == 201
 
 
 async def test_what_has_ended_makes_room_at_its_address(strict: httpx2.AsyncClient, platform: PlatformClient) -> None:

@@ -104,6 +104,7 @@ def _request(
         body_sha256=digest(_Whole(booking_id=booking.id, **body.model_dump()), without=BUYER),
         window=timedelta(seconds=settings.payment_window),
         attempts=settings.compensation_attempts,
+        free_places=settings.free_places,
     )
 
 

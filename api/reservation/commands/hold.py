@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from adapters.payment.registry import PROVIDERS
@@ -23,8 +23,10 @@ from api.reservation.schemas import BookingBody
 from config.settings import secret
 from db.engine import autocommit
 from db.reservation import offers
+from db.reservation.bookings import free_places
 from domain.bookings import Booking, BookingRequest, seats_unavailable
 from domain.money import Money
+from domain.problems import ProblemType, Refused
 from domain.providers import check_total, payable_by
 from temporal.policies import booking_policy
 
@@ -32,26 +34,32 @@ _MAX_DELAY: Final = timedelta(seconds=20)
 """A hold that Temporal delivers later than this after its caller has stopped waiting is not made."""
 
 
+class _New(NamedTuple):
+    """The request that a new key makes, and how many places its event has."""
+
+    request: BookingRequest
+    event_places: int
+
+
 async def hold(context: ReservationContext, buyer: Principal, body: BookingBody, key: str) -> Booking:
     """Hold all the places of a body, or none; the same key gets the same booking.
 
     Raises:
-        Refused: The places cannot be held, the user holds too many, or the outcome is not known.
+        Refused: The places cannot be held, the user holds too many or has to confirm the email address first, or the
+            outcome is not known.
     """
     booking_id = booking_id_for(buyer.user_id, key, secret(context.settings.booking_id_secret))
-    found = await with_deadline(_prepare(context, body, buyer.user_id, booking_id))
+    found = await with_deadline(_prepare(context, buyer, body, booking_id))
     until = time.monotonic() + context.settings.hold_wait
-    if isinstance(found, BookingRequest):
-        async with hold_quota.counted(context, buyer, found):
-            return await _hold(context, found, until)
+    if isinstance(found, _New):
+        async with hold_quota.counted(context, buyer, found.request, found.event_places):
+            return await _hold(context, found.request, until)
     if found.may_be_lost:
         return await _hold(context, found.request, until, again=True)
     return as_first_answered(found.booking)
 
 
-async def _prepare(
-    context: ReservationContext, body: BookingBody, user_id: UUID, booking_id: UUID
-) -> Replay | BookingRequest:
+async def _prepare(context: ReservationContext, buyer: Principal, body: BookingBody, booking_id: UUID) -> Replay | _New:
     """What this key has made already, or else the request for the saga."""
     sha256, policy = digest(body), booking_policy(context.settings)
     async with autocommit(context.engine) as connection:
@@ -63,9 +71,10 @@ async def _prepare(
     price = offers.price_of(sale.sections, body.seats, body.quantities)
     payable = payable_by(PROVIDERS.values(), sale.providers, sale.currency)
     check_total(Money(amount=price, currency=sale.currency), payable)
+    _check_proof(context, buyer, free_places.count(sale.sections, body.seats, body.quantities))
     request = BookingRequest(
         id=booking_id,
-        user_id=user_id,
+        user_id=buyer.user_id,
         event_id=body.event_id,
         seats=tuple(body.seats),
         quantities=body.quantities,
@@ -76,7 +85,14 @@ async def _prepare(
         policy=policy,
     )
     await _refuse_taken(context, request)
-    return request
+    return _New(request, sum(section.capacity for section in sale.sections.values()))
+
+
+def _check_proof(context: ReservationContext, buyer: Principal, free: int) -> None:
+    """Nothing but the email address stands for a buyer who pays nothing."""
+    if free and context.settings.free_places and not buyer.is_proven:
+        detail = "Places that cost nothing need a confirmed email address: confirm it, then log in again."
+        raise Refused(ProblemType.FORBIDDEN, detail)
 
 
 async def _refuse_taken(context: ReservationContext, request: BookingRequest) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.outbox import append
 from db.reservation import offers
-from db.reservation.bookings import begun_payment
+from db.reservation.bookings import begun_payment, free_places
 from db.reservation.tables import BookingRow, EventRow, GeneralClaimRow, SeatRow, SectionRow
 from db.reservation.tickets import tickets_of
 from domain.bookings import EDGES, OVER, PAID, Booking, BookingRequest, BookingStatus, PaymentId, seats_unavailable
@@ -61,10 +61,7 @@ _FIND_TO_BE_PAID = (
 
 async def now(connection: AsyncConnection) -> datetime:
     """The database's clock (UTC)."""
-    return (await connection.execute(_NOW)).scalar_one()
-
-
-_NOW = select(func.now())
+    return (await connection.execute(select(func.now()))).scalar_one()
 
 
 async def with_tickets(connection: AsyncConnection, row: Row[Any]) -> Booking:
@@ -100,14 +97,16 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
     """Claim all places of a request and create its booking; an existing booking is returned unchanged.
 
     Raises:
-        Refused: The event is not on sale, has no such places, or other bookings have them; or the request came too
-            late. Then nothing is changed.
+        Refused: The event is not on sale, has no such places, or other bookings have them; the user has too many that
+            cost nothing; or the request came too late. Then nothing is changed.
     """
     offered = await offers.find_sale(connection, request.event_id, lock=True)
     amount = offers.price_of(offered.sections, request.seats, request.quantities)
     booking = await _insert(connection, request, offered, amount)
     if booking is None:
         return await _known_or_late(connection, request)
+    free = free_places.count(offered.sections, request.seats, request.quantities)
+    await free_places.check(connection, request.user_id, request.event_id, free, most=request.policy.free_places)
     await claim_places(connection, booking)
     await append(connection, booking.id, held(booking))
     return booking
@@ -115,10 +114,9 @@ async def claim(connection: AsyncConnection, request: BookingRequest) -> Booking
 
 async def _known_or_late(connection: AsyncConnection, request: BookingRequest) -> Booking:
     """Why the row was not created: an earlier try created it, or the caller has given up."""
-    known = await find(connection, request.id)
-    if known is None:
-        raise too_late()
-    return known
+    if known := await find(connection, request.id):
+        return known
+    raise too_late()
 
 
 def too_late() -> Refused:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbox import append
 from db.reservation import event_summaries, offers
-from db.reservation.bookings import bookings
+from db.reservation.bookings import bookings, free_places
 from db.reservation.bookings.bookings import StaleStep, identity
 from db.reservation.exchanges.plans import plan
 from db.reservation.refunds import refunds
@@ -33,7 +33,8 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
     """Claim the new seat for the booking, which keeps the old one; repeated, no change.
 
     Raises:
-        Refused: As for `plan`; or another booking has the seat, or the request came too late. Then nothing is changed.
+        Refused: As for `plan`; or another booking has the seat, the buyer has too many that cost nothing, or the
+            request came too late. Then nothing is changed.
     """
     await _lock(connection, request.booking_id)
     known = await find(connection, request.id)
@@ -42,9 +43,9 @@ async def begin(connection: AsyncConnection, request: ExchangeRequest) -> Exchan
     if await bookings.now(connection) >= request.deadline:
         raise bookings.too_late()
     planned = await plan(connection, request, lock=True)
-    await bookings.claim_places(
-        connection, planned.booking.model_copy(update={"seats": (request.seat,), "quantities": {}})
-    )
+    booking, more = planned.booking, int(planned.is_for_free)
+    await free_places.check(connection, booking.user_id, booking.event_id, more, most=request.free_places)
+    await bookings.claim_places(connection, booking.model_copy(update={"seats": (request.seat,), "quantities": {}}))
     row = await connection.execute(
         insert(ExchangeRow)
         .values(

@@ -29,6 +29,7 @@ class Plan(NamedTuple):
         difference: Minor units, negative for a cheaper seat.
         until: When exchanges of the event end.
         providers: The payment providers that the event admits; None for any.
+        is_for_free: The new seat costs nothing, and the old one costs something.
     """
 
     booking: Booking
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     back: MoneyBack
     until: datetime
     providers: Sequence[str] | None
+    is_for_free: bool
 
 
 async def plan(connection: AsyncConnection, request: ExchangeRequest, *, lock: bool = False) -> Plan:
@@ -77,7 +79,7 @@ async def plan_seats(
         raise seats_unavailable([seat])
     old_price = int(offered.sections[ticket.section].price)
     back = money_back(policies.terms, [PriceChange(old_price, price)], booking.amount - booking.refunded)
-    return Plan(booking, ticket, old_seat, price - old_price, back, until, offered.providers)
+    return Plan(booking, ticket, old_seat, price - old_price, back, until, offered.providers, price == 0 < old_price)
 
 
 async def _changeable(connection: AsyncConnection, booking_id: UUID) -> Booking:
