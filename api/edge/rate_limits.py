@@ -27,6 +27,7 @@ from domain.problems import Problem, ProblemType
 Class = Literal["log-in", "token", "register", "book", "pay", "seats", "export", "publish", "read", "write"]
 
 _BOOK: Final = "book"
+_REGISTER: Final = "register"
 _SURGE: Final = 10
 """So many times as many holds as the limit says are too many for a process, also where the seats are taken."""
 
@@ -38,7 +39,7 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
     ("POST", "/v1/oauth/token"): "token",
     ("POST", "/v1/oauth/introspect"): "token",
     ("POST", "/v1/oauth/revoke"): "token",
-    ("POST", "/v1/users"): "register",
+    ("POST", "/v1/users"): _REGISTER,
     ("POST", "/v1/bookings"): _BOOK,
     ("GET", "/v1/me/export"): "export",
     ("HEAD", "/v1/me/export"): "export",
@@ -46,8 +47,11 @@ _BY_CALL: Final[Mapping[tuple[str, str], Class]] = {
 _PAYING: Final = ("/payment", "/refund", "/exchange")
 _PUBLISHING: Final = re.compile(r"/v1/events/[^/]*/publish")
 _SEATS: Final = re.compile(r"/v1/events/[^/]*/seats")
-_OF_THE_ADDRESS: Final = {"log-in", "register"}
-_NEVER_OPEN: Final = {"log-in", "register"}
+_OF_THE_ADDRESS: Final = {"log-in", _REGISTER}
+_SITE: Final = 10
+"""So many networks of 64 bits may use all their registrations in one of 48 bits, which anyone gets from a tunnel."""
+
+_NEVER_OPEN: Final = {"log-in", _REGISTER}
 _INTERNAL: Final = "/internal/"
 
 
@@ -66,6 +70,7 @@ class Limits:
         self._limits: dict[Class, RateLimitItem] = {name: parse(settings.rate_limits[name]) for name in get_args(Class)}
         self._counters = counters
         self._is_inside = inside
+        self._registrations_of_site = _times(_SITE, self._limits[_REGISTER])
         holds = self._limits[_BOOK]
         self._surges = LocalCounter(_SURGE * holds.amount, holds.get_expiry())
 
@@ -78,7 +83,7 @@ class Limits:
             await (refused or self._app)(scope, receive, send)
             return
         try:
-            allowance = await self._counters.spend(self._limits[kind], kind, _subject(scope, kind))
+            allowance = await self._spend(scope, kind)
         except (RedisError, OSError) as error:
             structlog.get_logger().warning("limits are not counted", error=type(error).__name__)
             answer = respond(UNAVAILABLE, Request(scope)) if kind in _NEVER_OPEN else self._app
@@ -90,6 +95,14 @@ class Limits:
         else:
             await self._app(scope, receive, limited)
 
+    async def _spend(self, scope: Scope, kind: Class) -> Allowance:
+        allowance = await self._counters.spend(self._limits[kind], kind, _subject(scope, kind))
+        site = site_of(scope) if kind == _REGISTER else None
+        if site is None or allowance.left < 0:
+            return allowance
+        of_site = await self._counters.spend(self._registrations_of_site, kind, site)
+        return of_site if of_site.left < 0 else allowance
+
     def _too_many(self, scope: Scope) -> Response | None:
         """The answer to a user who tries to hold more often than anyone who only wants tickets."""
         allowance = self._surges.spend(_subject(scope, _BOOK))
@@ -97,15 +110,34 @@ class Limits:
 
 
 def address_of(scope: Scope) -> str:
-    """The caller's address; of IPv6 the network of 64 bits, since that is what one customer has."""
+    """The caller's address; of IPv6 the network of 64 bits, since that is what most customers have."""
+    address = _address(scope)
+    return str(address) if not isinstance(address, ipaddress.IPv6Address) else _network(address, 64)
+
+
+def site_of(scope: Scope) -> str | None:
+    """The network of 48 bits of a caller by IPv6, since one customer may have all of it; None of any other caller."""
+    address = _address(scope)
+    return _network(address, 48) if isinstance(address, ipaddress.IPv6Address) else None
+
+
+def _address(scope: Scope) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str:
     host = (scope.get("client") or ("unknown", 0))[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return str(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped  # as a socket for both versions shows a caller of IPv4
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+        return address.ipv4_mapped  # as a socket for both versions shows a caller of IPv4
+    return address
+
+
+def _network(address: ipaddress.IPv6Address, bits: int) -> str:
+    return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+def _times(factor: int, limit: RateLimitItem) -> RateLimitItem:
+    return type(limit)(factor * limit.amount, limit.multiples)
 
 
 def _class_of(scope: Scope) -> Class | None:

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from adapters.redis.hold_quota import UNLIMITED, Hold, HoldQuota
 from adapters.redis.seat_locks import seat_key
 from api.edge.rate_counters import Counters
-from api.edge.rate_limits import address_of
+from api.edge.rate_limits import address_of, site_of
 from api.identity.login_throttle import LogInThrottle
 from config.rate_limits import RATE_LIMITS
 from config.settings import Settings, secret
@@ -95,6 +95,18 @@ def from_somewhere() -> dict[str, str]:
 )
 def test_a_limit_is_of_an_ipv4_address_or_an_ipv6_network(host: str, subject: str) -> None:
     assert address_of({"client": (host, 0)}) == subject
+
+
+async def test_one_customer_s_many_ipv6_networks_register_together(strict: httpx2.AsyncClient) -> None:
+    site = f"2001:db8:{random.randrange(1, 2**16):x}"
+    assert site_of({"client": (f"{site}:1::1", 0)}) == f"{site}::/48"
+
+    async def register_from(address: str) -> int:
+        return (await strict.post("/v1/users", json={}, headers={"X-Forwarded-For": address})).status_code
+
+    assert [await register_from(f"{site}:1::{number}") for number in range(1, 13)] == [422] + [429] * 11
+    assert [await register_from(f"{site}:{number:x}::1") for number in range(2, 13)] == [422] * 9 + [429] * 2
+    assert await register_from(f"2001:db9:{random.randrange(1, 2**16):x}:1::1") == 422
 
 
 async def test_a_caller_beyond_the_limit_gets_retry_after_and_no_other_caller_does(
