@@ -204,8 +204,8 @@ def _show_addresses(settings: Settings, booking: dict[str, Any], trace: str) -> 
     ):
         console.print(f"  {name:<26} {address}", soft_wrap=True)
     if settings.traces_ui_url:
-        console.print(f"  {'its trace':<26} {settings.traces_ui_url}/trace/{trace}", soft_wrap=True)
-        console.print(f"  {'the same, in the terminal':<26} .venv/bin/seatwright trace show {trace}", soft_wrap=True)
+        console.print(f"  {'its trace, as JSON':<26} {settings.traces_ui_url}/api/traces/{trace}", soft_wrap=True)
+        console.print(f"  {'its trace, drawn here':<26} .venv/bin/seatwright trace show {trace}", soft_wrap=True)
     if settings.graphs_url:
         console.print(f"  {'graphs':<26} {settings.graphs_url}", soft_wrap=True)
     console.print("\nLog in as buyer@, organizer@, support@ or operator@example.test with", PASSWORD)

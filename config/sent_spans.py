@@ -1,4 +1,4 @@
-"""Records the spans of a process and sends them to the receiver; `config.tracing` says when."""
+"""Records the spans of a process and sends them to the collector; `config.tracing` says when."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tracing: every process continues the trace that a request began, through Temporal and Kafka to the last consumer.
 
-With `SEATWRIGHT_TRACES_ENDPOINT` each step is a span there. The receiver decides which traces it keeps: only it sees
+With `SEATWRIGHT_TRACES_ENDPOINT` each step is a span there. The collector decides which traces it keeps: only it sees
 whether a trace as a whole has failed, or was slow. Without it, what flows is the context alone (W3C `traceparent`).
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry import trace
 
-_LONGEST_FLUSH: Final = 2.0  # seconds; a process that ends does not wait longer for the receiver
+_LONGEST_FLUSH: Final = 2.0  # seconds; a process that ends does not wait longer for the collector
 
 
 def configure(process: str = "", endpoint: str = "", details: float = 1) -> None:
@@ -39,7 +39,7 @@ def configure(process: str = "", endpoint: str = "", details: float = 1) -> None
 def flush() -> None:
     """Send the spans that wait; a process calls it when it ends.
 
-    The provider's own limit of time limits nothing: a receiver that hangs would keep the process for half a minute.
+    The provider's own limit of time limits nothing: a collector that hangs would keep the process for half a minute.
     """
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
 

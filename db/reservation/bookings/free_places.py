@@ -1,4 +1,4 @@
-"""Limits the places of an event that one user has for nothing: no payment limits them, and one account could take all.
+"""Limits the places of an event that cost one user nothing: no payment limits them, and one account could take all.
 
 Claims and tickets count alike. Places that were given back count no more, because they have no owner.
 """
