@@ -42,7 +42,7 @@ async def check(connection: AsyncConnection, user_id: UUID, event_id: UUID, more
     has = (await connection.execute(_HAS, ids)).scalar_one()
     if has + more > most:
         detail = (
-            f"A user may have {most} places of this event that cost nothing; these would be number {has + 1} and on."
+            f"A user may have {most} places of this event that cost nothing. You have {has}, and ask for {more} more."
         )
         raise Refused(ProblemType.WRONG_STATE, f"{detail} Give some back, or take fewer.")
 
