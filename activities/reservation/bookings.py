@@ -138,6 +138,8 @@ class ReservationActivities:
                 booking = await self._hold(request)
             except Refused as refusal:
                 return HoldOutcome(body_sha256=request.body_sha256, problem=refusal.problem)
+        if booking.status not in OVER:
+            await self._quota.made(booking.event_id, booking.id, booking.size, booking.expires_at)
         # An earlier try may have made it for another body with the same key, after its caller was told a refusal.
         is_earlier = known or (booking.seats, booking.quantities) != (request.seats, request.quantities)
         digest = await self._digest(request.id) if is_earlier else request.body_sha256
@@ -318,7 +320,7 @@ class ReservationActivities:
         async with self._engine.begin() as connection:
             booking = await outcomes.confirm(connection, order.booking)
         await self._tell_end(booking)
-        await self._quota.forget(booking.user_id, booking.event_id, booking.id, booking.size)
+        await self._quota.forget(booking.user_id, booking.event_id, booking.id)
         return booking
 
     @activity.defn
@@ -329,7 +331,7 @@ class ReservationActivities:
                 connection, order.booking, order.to, reason=order.reason, problem=order.problem
             )
         await self._tell_end(booking)
-        await self._quota.let_go(booking.user_id, booking.event_id, booking.id, booking.size)
+        await self._quota.let_go(booking.user_id, booking.event_id, booking.id)
         return booking
 
     @activity.defn

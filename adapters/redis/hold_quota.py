@@ -7,6 +7,9 @@ Redis alone. If Redis is emptied, users can hold a few more, and nothing worse h
 
 Requests with one key share one count, because they make one booking. So each of them is kept beside the count, and the
 count of a hold that came to nothing goes with the last one: a refused request leaves the count to the others.
+
+The count of all unproven users would let one of them close an event to the others, so it is stricter: a key counts once
+for each place, whatever its requests ask for, and no longer than its hold may still be made, unless it is made.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from domain.seats import MAX_PLACES
 
 _SCRIPTS: Final = Path(__file__).parent / "lua"
 _WINDOW: Final = timedelta(minutes=15)
@@ -39,6 +44,7 @@ class HoldCaps(NamedTuple):
         unproven_event_percent: Percentage of an event's places that all users who have not proven their email addresses
             may hold together at the same time, at any address; 0 means no limit.
         payment: How long a payment may outlast its hold.
+        undecided: Within which time an admitted hold is made, and is recorded as made, or never will be.
     """
 
     live: int
@@ -48,9 +54,10 @@ class HoldCaps(NamedTuple):
     unproven_address_places: int
     unproven_event_percent: int
     payment: timedelta
+    undecided: timedelta
 
 
-UNLIMITED: Final = HoldCaps(0, 0, 0, 0, 0, 0, timedelta(0))
+UNLIMITED: Final = HoldCaps(0, 0, 0, 0, 0, 0, timedelta(0), timedelta(0))
 """Admits every hold. Processes that only remove counts need no more."""
 
 
@@ -96,19 +103,40 @@ class HoldQuota:
         self._uncount = redis.register_script((_SCRIPTS / "uncount.lua").read_text())
 
     async def admit(self, hold: Hold) -> int:
-        """Count one more hold, or refuse it; the same booking is counted once.
+        """Count one more hold for its user and its address, or refuse it; the same booking is counted once.
 
         Returns:
             Seconds after which to try again; 0 if admitted.
         """
         if not self._caps.live:
             return 0
-        for admit in (self._admit_by_user, self._admit_by_address, self._admit_by_event):
-            wait = await admit(hold)
-            if wait:
-                await self.never_held(hold)
-                return math.ceil(wait / 1000)
-        return 0
+        return await self._unless_refused(hold, await self._admit_by_user(hold) or await self._admit_by_address(hold))
+
+    async def admit_unproven(self, hold: Hold) -> int:
+        """Count a hold that its user and its address admit also for all unproven users of the event, or refuse it.
+
+        Returns:
+            As `admit`; always 0 if the user is proven.
+        """
+        most = self.most_unproven(hold)
+        if most is None:
+            return 0
+        count = _of_event(hold)
+        arguments = [str(hold.booking_id), *self._of_places(hold, most), _ms(self._caps.undecided)]
+        wait = int(await self._admit_unproven(keys=[*count.keys, count.requests], args=arguments))
+        return await self._unless_refused(hold, wait)
+
+    def most_unproven(self, hold: Hold) -> int | None:
+        """How many places of the event a user like this one may hold if no other does; None if that has no limit."""
+        if hold.is_proven or not (self._caps.live and self._caps.unproven_event_percent):
+            return None
+        return math.ceil(hold.event_places * self._caps.unproven_event_percent / 100)
+
+    async def _unless_refused(self, hold: Hold, wait: int) -> int:
+        """The wait in seconds; a refused hold counts nowhere."""
+        if wait:
+            await self.never_held(hold)
+        return math.ceil(wait / 1000)
 
     async def _admit_by_user(self, hold: Hold) -> int:
         count = _of_user(hold)
@@ -131,14 +159,6 @@ class HoldQuota:
             if wait:
                 return wait
         return 0
-
-    async def _admit_by_event(self, hold: Hold) -> int:
-        percent = self._caps.unproven_event_percent
-        if hold.is_proven or not percent:
-            return 0
-        count = _of_event(hold)
-        arguments = [_with_places(hold), *self._of_places(hold, math.ceil(hold.event_places * percent / 100))]
-        return int(await self._admit_unproven(keys=[*count.keys, count.requests], args=arguments))
 
     def _of_places(self, hold: Hold, most: int) -> list[str | int]:
         """The arguments of scripts that limit places."""
@@ -180,17 +200,28 @@ class HoldQuota:
         await self._remove(live, members)
         await self._remove(made, [member for member in members if are_paid[UUID(member.partition(":")[0])]])
 
-    async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID, places: int) -> None:
+    async def made(self, event_id: UUID, booking_id: UUID, places: int, ends_at: datetime) -> None:
+        """Record that a hold is made: if it counts for all unproven users, it does so until it has ended.
+
+        The end is by the database's clock and the set by that of Redis. They differ by much less than a payment takes.
+        """
+        ends = int(ends_at.timestamp() * 1000)
+        # If this is lost, the hold counts for its user and its address all the same.
+        with suppress(RedisError, OSError):
+            members = _places(booking_id)[:places]
+            await self._redis.zadd(_unproven(event_id), dict.fromkeys(members, ends), xx=True, gt=True)
+
+    async def let_go(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """Record that the hold ended unpaid; it still counts as a hold that was made."""
         await asyncio.gather(
             self._remove(_keys(user_id, event_id)[0], [str(booking_id)]),
-            self._remove(_unproven(event_id), _places(booking_id, places)),
+            self._remove(_unproven(event_id), _places(booking_id)),
         )
 
-    async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID, places: int) -> None:
+    async def forget(self, user_id: UUID, event_id: UUID, booking_id: UUID) -> None:
         """Record that the booking is paid: it does not count any more for its user, nor for all unproven users."""
         await asyncio.gather(
-            self.let_go(user_id, event_id, booking_id, places),
+            self.let_go(user_id, event_id, booking_id),
             self._remove(_keys(user_id, event_id)[1], [str(booking_id)]),
         )
 
@@ -233,9 +264,12 @@ def _of_user(hold: Hold) -> _Count:
 
 
 def _of_event(hold: Hold) -> _Count:
-    """One member for each place, so that Redis counts them without reading them."""
+    """One member for each place, so that Redis counts them without reading them.
+
+    The requests with one key may ask for different numbers of places, so what ends takes out as many as there may be.
+    """
     key = _unproven(hold.event_id)
-    return _Count(f"{key}:requests:{_with_places(hold)}", [key], _places(hold.booking_id, hold.places))
+    return _Count(f"{key}:requests:{hold.booking_id}", [key], _places(hold.booking_id))
 
 
 def _unproven(event_id: UUID) -> str:
@@ -247,8 +281,8 @@ def _with_places(hold: Hold) -> str:
     return f"{hold.booking_id}:{hold.places}"
 
 
-def _places(booking_id: UUID, places: int) -> list[str]:
-    return [f"{booking_id}:{places}:{number}" for number in range(1, places + 1)]
+def _places(booking_id: UUID) -> list[str]:
+    return [f"{booking_id}:{number}" for number in range(1, MAX_PLACES + 1)]
 
 
 def _keys(user_id: UUID, event_id: UUID) -> list[str]:

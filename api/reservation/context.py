@@ -55,8 +55,15 @@ def _hold_caps(settings: Settings) -> HoldCaps:
         unproven_address_places=settings.unproven_address_places,
         unproven_event_percent=settings.unproven_event_percent,
         payment=timedelta(seconds=settings.payment_window) + _LONGEST_UNDO,
+        undecided=timedelta(seconds=settings.hold_wait) + MAX_DELAY + _LONGEST_NOTICE,
     )
 
+
+MAX_DELAY: Final = timedelta(seconds=20)
+"""A hold that Temporal delivers later than this after its caller has stopped waiting is not made."""
+
+_LONGEST_NOTICE: Final = timedelta(seconds=30)
+"""How much later a worker has recorded that it made a hold, also if it died in between."""
 
 _LONGEST_UNDO: Final = timedelta(minutes=5)
 """How much longer than its window a payment may keep the seats, while its provider is asked again and again."""

@@ -33,13 +33,15 @@ async def counted(
 
     Raises:
         Refused: The user, all users at the address, or all users without a confirmed email address hold too much of
-            the event, or the user has given up too much.
+            the event, or the user has given up too much, or the hold is more than the last could ever have.
     """
     hold = _hold(context, buyer, request, event_places)
+    _check_proof(context, hold)
     wait = await context.hold_quota.admit(hold)
     if wait:
         await _note_ends(context, hold)
         wait = await context.hold_quota.admit(hold)
+    wait = wait or await context.hold_quota.admit_unproven(hold)  # the workers record its ends: there are none to note
     if wait:
         raise _too_many(hold, wait)
     try:
@@ -64,6 +66,14 @@ def _hold(context: ReservationContext, buyer: Principal, request: BookingRequest
         is_proven=buyer.is_proven,
         request_id=str(uuid4()),
     )
+
+
+def _check_proof(context: ReservationContext, hold: Hold) -> None:
+    """No wait makes room for a hold that is larger than what all unproven users together may have."""
+    most = context.hold_quota.most_unproven(hold)
+    if most is not None and hold.places > most:
+        detail = f"More than {most} places of this event need a confirmed email address"
+        raise Refused(ProblemType.FORBIDDEN, f"{detail}: confirm it, then log in again, or hold fewer.")
 
 
 def _too_many(hold: Hold, wait: int) -> Refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,8 +13,12 @@ from redis.asyncio import Redis
 
 from adapters.redis.charge_quota import Charge, ChargeQuota
 from adapters.redis.hold_quota import Hold, HoldCaps, HoldQuota
-from api.reservation import charge_quota
+from api.auth.tokens import Principal
+from api.reservation import charge_quota, hold_quota
+from domain.bookings import BookingRequest
 from domain.problems import ProblemType, Refused
+from tests.pace import stretched
+from tests.waiting import eventually
 
 CAPS = HoldCaps(
     live=2,
@@ -24,6 +28,7 @@ CAPS = HoldCaps(
     unproven_address_places=6,
     unproven_event_percent=20,
     payment=timedelta(seconds=60),
+    undecided=timedelta(seconds=30),
 )
 
 
@@ -86,42 +91,120 @@ def from_anywhere(event: UUID, **of: Any) -> Hold:
     return a_hold(event_id=event, is_proven=False, address=str(uuid4()), **of)
 
 
+async def admitted(quota: HoldQuota, hold: Hold) -> int:
+    """Seconds until another try; 0 if all counts admit the hold."""
+    return await quota.admit(hold) or await quota.admit_unproven(hold)
+
+
 async def test_unproven_users_at_all_addresses_share_a_part_of_an_event(redis: Redis) -> None:
     quota, event = HoldQuota(redis, CAPS), uuid4()
     holds = [from_anywhere(event) for _ in range(9)]
-    waits = await asyncio.gather(*(quota.admit(each) for each in holds))
+    waits = await asyncio.gather(*(admitted(quota, each) for each in holds))
     assert sum(hold.places for hold, wait in zip(holds, waits, strict=True) if not wait) == 10  # a fifth of 50
     assert all(0 < wait <= 300 for wait in waits if wait)
     refused = next(hold for hold, wait in zip(holds, waits, strict=True) if wait)
-    admitted = next(hold for hold, wait in zip(holds, waits, strict=True) if not wait)
+    held = next(hold for hold, wait in zip(holds, waits, strict=True) if not wait)
     assert await quota.counted(refused) == [], "it counts nowhere"
-    assert await quota.admit(admitted) == 0  # a repetition
-    assert await quota.admit(a_hold(event_id=event)) == 0, "a proven user finds places"
-    assert await quota.admit(from_anywhere(uuid4())) == 0, "so does any user in another event"
+    assert await admitted(quota, held) == 0  # a repetition
+    assert await admitted(quota, a_hold(event_id=event)) == 0, "a proven user finds places"
+    assert await admitted(quota, from_anywhere(uuid4())) == 0, "so does any user in another event"
 
-    await quota.forget(admitted.user_id, event, admitted.booking_id, admitted.places)
-    assert await quota.admit(refused) == 0
-    assert await quota.admit(from_anywhere(event, places=1)) > 0
+    await quota.forget(held.user_id, event, held.booking_id)
+    assert await admitted(quota, refused) == 0
+    assert await admitted(quota, from_anywhere(event, places=1)) > 0
 
 
 async def test_what_unproven_users_hold_counts_until_it_ends_or_came_to_nothing(redis: Redis) -> None:
     soon_over, event = HoldQuota(redis, CAPS._replace(payment=timedelta(0))), uuid4()
-    assert await soon_over.admit(from_anywhere(event, places=6, hold_seconds=0)) == 0
+    assert await admitted(soon_over, from_anywhere(event, places=6, hold_seconds=0)) == 0
     held, never_held = (from_anywhere(event, places=5) for _ in range(2))
-    assert [await soon_over.admit(each) for each in (held, never_held)] == [0, 0], "the first one has ended"
-    assert await soon_over.admit(from_anywhere(event, places=1)) > 0
+    assert [await admitted(soon_over, each) for each in (held, never_held)] == [0, 0], "the first one has ended"
+    assert await admitted(soon_over, from_anywhere(event, places=1)) > 0
     await soon_over.never_held(never_held)
     await soon_over.never_held(never_held)
-    await soon_over.let_go(held.user_id, event, held.booking_id, held.places)
-    assert await soon_over.admit(from_anywhere(event, places=6)) == 0
+    await soon_over.let_go(held.user_id, event, held.booking_id)
+    assert await admitted(soon_over, from_anywhere(event, places=6)) == 0
 
 
 async def test_a_refused_request_leaves_what_a_request_with_its_key_holds_of_an_event(redis: Redis) -> None:
     quota, event = HoldQuota(redis, CAPS), uuid4()
     refused = from_anywhere(event, places=6)
-    assert [await quota.admit(each) for each in (refused, repeated(refused))] == [0, 0]
+    assert [await admitted(quota, each) for each in (refused, repeated(refused))] == [0, 0]
     await quota.never_held(refused)
-    assert await quota.admit(from_anywhere(event, places=5)) > 0
+    assert await admitted(quota, from_anywhere(event, places=5)) > 0
+
+
+async def test_one_key_counts_once_in_an_event_however_many_bodies_it_has(redis: Redis) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    first = from_anywhere(event, places=1)
+    bodies = [repeated(first, places=places, address=str(uuid4())) for places in range(1, 7)]
+    assert [await admitted(quota, each) for each in bodies] == [0] * 6, "21 places in all"
+    for refused in bodies[1:]:
+        await quota.leave_counted(refused)
+    assert await admitted(quota, from_anywhere(event, places=4)) == 0, "the key counts as the largest one, of 10"
+    assert await admitted(quota, from_anywhere(event, places=1)) > 0
+    assert await admitted(quota, repeated(bodies[-1], address=str(uuid4()))) == 0, "what it has, it needs no room for"
+
+    await quota.let_go(first.user_id, event, first.booking_id)
+    assert await admitted(quota, from_anywhere(event, places=6)) == 0, "nothing stays behind"
+
+
+async def test_a_hold_that_is_not_made_in_time_leaves_the_event_to_others(redis: Redis) -> None:
+    event, hasty = uuid4(), HoldQuota(redis, CAPS._replace(undecided=timedelta(seconds=stretched(1))))
+    made, lost = (from_anywhere(event, places=5) for _ in range(2))
+    for each in (made, lost):
+        assert await admitted(hasty, each) == 0
+    await hasty.made(event, made.booking_id, made.places, datetime.now(UTC) + timedelta(seconds=300))
+    for each in (made, lost):
+        await hasty.leave_counted(each)  # whichever outcome its request knows
+    proven = uuid4()
+    await hasty.made(event, proven, 5, datetime.now(UTC) + timedelta(seconds=300))  # counts as little as before
+
+    async def has_room() -> bool:
+        return await admitted(hasty, from_anywhere(event, places=5)) == 0
+
+    await eventually(has_room, within=30)
+    assert await admitted(hasty, from_anywhere(event, places=6)) > 0, "the other one is made, and counts"
+    assert set(await hasty.counted(lost)) == {lost.booking_id}, "for its user and its address"
+
+
+async def test_more_than_all_unproven_users_may_have_needs_a_proof_and_no_wait(redis: Redis) -> None:
+    quota = HoldQuota(redis, CAPS)
+    asked = await refusal(quota, from_anywhere(uuid4(), places=11))
+    assert (asked.problem.type, asked.problem.members) == (ProblemType.FORBIDDEN, {})
+    assert "More than 10 places" in asked.problem.detail
+
+
+async def test_a_refusal_by_the_event_reads_no_bookings(redis: Redis) -> None:
+    quota, event = HoldQuota(redis, CAPS), uuid4()
+    for _ in range(5):
+        assert await admitted(quota, from_anywhere(event)) == 0
+    asked = await refusal(quota, from_anywhere(event))  # there is no database to read from
+    assert asked.problem.type is ProblemType.TOO_MANY_HOLDS
+    assert 0 < (asked.problem.members["retry_after"]) <= 300
+
+
+async def refusal(quota: HoldQuota, hold: Hold) -> Refused:
+    """How the API refuses a hold without its database."""
+    request = SimpleNamespace(scope={"client": ("192.0.2.3", 0)})
+    context: Any = SimpleNamespace(
+        hold_quota=quota,
+        recorder=SimpleNamespace(request=request),
+    )
+    buyer = Principal(hold.user_id, frozenset(), is_proven=hold.is_proven)
+    booking = BookingRequest(
+        id=hold.booking_id,
+        user_id=hold.user_id,
+        event_id=hold.event_id,
+        seats=(),
+        quantities={"Standing": hold.places},
+        body_sha256="",
+        hold_seconds=hold.hold_seconds,
+    )
+    with pytest.raises(Refused) as refused:
+        async with hold_quota.counted(context, buyer, booking, hold.event_places):
+            pass
+    return refused.value
 
 
 async def test_a_refused_hold_takes_nothing_from_any_cap(redis: Redis) -> None:
@@ -176,7 +259,7 @@ async def test_a_hold_of_unknown_outcome_counts_until_a_request_with_its_key_is_
 
 async def test_all_that_is_kept_of_a_hold_has_an_end(redis: Redis) -> None:
     before = set(await redis.keys())
-    assert await HoldQuota(redis, CAPS).admit(a_hold(is_proven=False)) == 0
+    assert await admitted(HoldQuota(redis, CAPS), a_hold(is_proven=False)) == 0
     kept = set(await redis.keys()) - before
     assert len(kept) == 8
     assert all([0 < await redis.ttl(key) <= 900 for key in kept])

@@ -530,6 +530,29 @@ async def test_unproven_buyers_at_all_addresses_leave_most_of_an_event_to_the_ot
     assert await hold_together(strict, platform, event, 4, from_somewhere(), proven=False) == 201
 
 
+async def test_a_hold_larger_than_all_unproven_buyers_may_have_asks_for_a_confirmed_address(
+    strict: httpx2.AsyncClient, platform: PlatformClient
+) -> None:
+    event, buyer = await platform.event(), platform.new_buyer(is_proven=False).at(strict)
+    refused = await buyer.hold(event, quantities={"Standing": 17})  # 16 of 160 places
+    assert (refused.status_code, problem(refused)) == (403, "forbidden")
+    assert "More than 16 places of this event need a confirmed email address" in refused.json()["detail"]
+    assert "retry-after" not in refused.headers
+    assert (await platform.new_buyer().at(strict).hold(event, quantities={"Standing": 17})).status_code == 201
+
+
+async def test_a_hold_of_an_unproven_buyer_counts_in_its_event_until_it_ends(
+    strict: httpx2.AsyncClient, platform: PlatformClient, settings: Settings
+) -> None:
+    event, buyer = await platform.event(hold_seconds=1800), platform.new_buyer(is_proven=False).at(strict)
+    answer = await buyer.hold(event, quantities={"Standing": 2})
+    ends = datetime.fromisoformat(answer.json()["expires_at"]).timestamp() * 1000
+    async with Redis.from_url(secret(settings.redis_url)) as redis:
+        places: Any = await redis.zrange(f"seatwright:hoarding:{{{event}}}:unproven", 0, -1, withscores=True)
+    assert len(places) == 2
+    assert all(abs(score - ends) < 1000 for _, score in places), "the worker has recorded that it is made"
+
+
 async def test_an_unproven_hold_that_expires_makes_room_for_others(
     strict: httpx2.AsyncClient, platform: PlatformClient
 ) -> None:

@@ -32,7 +32,7 @@ async def cancel(context: ReservationContext, buyer: Principal, booking_id: UUID
     outcome = await _outcome(booking_saga.cancel(context.temporal, booking_id, wait=wait))
     # Temporal remembers the first answer, which may have been given while the saga waited for an operator.
     cancelled = outcome.booking or _cancelled(await current_booking(context, booking_id))
-    await context.hold_quota.let_go(buyer.user_id, booking.event_id, booking_id, booking.size)
+    await context.hold_quota.let_go(buyer.user_id, booking.event_id, booking_id)
     return cancelled
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from adapters.payment.registry import PROVIDERS
@@ -16,7 +16,7 @@ from api.http.sagas import WorkflowClosed, after_order, unknown
 from api.reservation import booking_saga, hold_quota
 from api.reservation.answers import as_first_answered, refusal
 from api.reservation.booking_saga import about
-from api.reservation.context import ReservationContext
+from api.reservation.context import MAX_DELAY, ReservationContext
 from api.reservation.reads import find_booking
 from api.reservation.replays import Replay, find_replay
 from api.reservation.schemas import BookingBody
@@ -29,9 +29,6 @@ from domain.money import Money
 from domain.problems import ProblemType, Refused
 from domain.providers import check_total, payable_by
 from temporal.policies import booking_policy
-
-_MAX_DELAY: Final = timedelta(seconds=20)
-"""A hold that Temporal delivers later than this after its caller has stopped waiting is not made."""
 
 
 class _New(NamedTuple):
@@ -81,7 +78,7 @@ async def _prepare(context: ReservationContext, buyer: Principal, body: BookingB
         body_sha256=sha256,
         accept_alternatives=body.accept_alternatives,
         hold_seconds=sale.hold_seconds,
-        not_after=sale.now + timedelta(seconds=context.settings.hold_wait) + _MAX_DELAY,
+        not_after=sale.now + timedelta(seconds=context.settings.hold_wait) + MAX_DELAY,
         policy=policy,
     )
     await _refuse_taken(context, request)
