@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from db.statements import measure
 
 
-def open_engine(url: str, *, pool_size: int = 20, serves_callers: bool = True) -> AsyncEngine:
+def open_engine(url: str, *, pool_size: int = 20, serves_callers: bool = True, pool: str = "main") -> AsyncEngine:
     """An engine for one service's database; use `engine.begin()` for a transaction.
 
     A lost server is noticed within two seconds, so that the API can say 503 in time. A statement that waits for a lock
     fails after five seconds, and its caller repeats the whole transaction. The server ends the session of a process
     that hangs in the middle of a transaction, long before other processes run out of retries. Without a caller that
     waits (`serves_callers` is false), a server may be slow, and a statement may read whole tables.
+    Metrics show the engine as `pool`: name one that is beside the process's main engine of a database.
     """
     connect_timeout, statement_timeout, idle_timeout = (2, "20s", "15s") if serves_callers else (20, "300s", "60s")
     engine = create_async_engine(
@@ -31,7 +32,7 @@ def open_engine(url: str, *, pool_size: int = 20, serves_callers: bool = True) -
             f" -c idle_in_transaction_session_timeout={idle_timeout}",
         },
     )
-    measure(engine, limit=pool_size)
+    measure(engine, limit=pool_size, pool=pool)
     return engine
 
 

@@ -25,7 +25,7 @@ RESOURCES = Dashboard(
             Panel(
                 "Connections in use, of those that the pool may open",
                 {
-                    "{{job}} {{database}}": "max by (job, database)"
+                    "{{job}} {{database}} {{pool}}": "max by (job, database, pool)"
                     " (seatwright_sql_connections_in_use / seatwright_sql_connections_limit)"
                 },
                 "percentunit",

@@ -120,3 +120,14 @@ async def test_connections_that_calls_use_are_shown_beside_the_pools_limit(setti
         assert shown("in_use") == 1
     assert shown("in_use") == 0
     await redis.aclose()
+
+
+async def test_of_two_redis_pools_with_one_name_the_fullest_is_shown(settings: Settings) -> None:
+    used, idle = open_for_limits(settings), open_for_limits(settings)
+    limit = used.connection_pool.max_connections
+    async with used.client():
+        labels = {"pool": "call limits"}
+        assert REGISTRY.get_sample_value("seatwright_redis_connections_in_use", labels) == 1
+        assert REGISTRY.get_sample_value("seatwright_redis_connections_limit", labels) == limit
+    await used.aclose()
+    await idle.aclose()

@@ -163,7 +163,7 @@ async def _reservation(settings: Settings, client: Client) -> AsyncIterator[Work
         url = settings.database_url("reservation")
         engine = open_engine(url)
         stack.push_async_callback(engine.dispose)
-        copying = open_engine(url, pool_size=2 * _COPIES_AT_ONCE, serves_callers=False)
+        copying = open_engine(url, pool_size=2 * _COPIES_AT_ONCE, serves_callers=False, pool="copies")
         stack.push_async_callback(copying.dispose)
         redis = await stack.enter_async_context(open_for_seats(settings))
         locks = SeatLocks(redis)
