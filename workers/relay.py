@@ -40,6 +40,11 @@ _GRACE = 5.0  # seconds that a stopping relay waits for acknowledgements
 _published = Counter("seatwright_outbox_published", "Messages that the broker has acknowledged", ["service"])
 _waiting = Gauge("seatwright_outbox_waiting", "Messages that wait in the outbox", ["service"])
 _oldest = Gauge("seatwright_outbox_oldest_seconds", "Age of the oldest message", ["service"])
+_measured_at = Gauge(
+    "seatwright_outbox_measured_timestamp_seconds",
+    "When the outbox was last read, or the relay was started (Unix seconds)",
+    ["service"],
+)
 _delay = Histogram(
     "seatwright_outbox_delay_seconds",
     "From a domain event's transaction to the broker's acknowledgement",
@@ -89,6 +94,7 @@ class Relay:
 
     async def run(self, connected: Callable[[str], None]) -> None:
         """Relay until `stop`. After an error, session, locks and producer are opened again."""
+        _measured_at.labels(self._service).set_to_current_time()  # so that a relay that never connects shows as well
         while not self._stop.is_set():
             try:
                 async with (
@@ -257,6 +263,7 @@ class Relay:
         _waiting.labels(self._service).set(backlog.rows)
         _oldest.labels(self._service).set(backlog.oldest_seconds)
         _stopped.labels(self._service).set(len(self._stopped_aggregates()))
+        _measured_at.labels(self._service).set_to_current_time()
 
 
 def _raise_first(outcomes: Iterable[object]) -> None:

@@ -67,6 +67,11 @@ RESOURCES = Dashboard(
                 "s",
             ),
             Panel(
+                "Since a relay has read the outbox",
+                {"{{service}}": "time() - max by (service) (seatwright_outbox_measured_timestamp_seconds)"},
+                "s",
+            ),
+            Panel(
                 "Messages that consumers are behind", {"{{consumer}}": total("seatwright_consumer_lag", by="consumer")}
             ),
             Panel(

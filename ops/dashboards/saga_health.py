@@ -20,7 +20,7 @@ SAGA_HEALTH = Dashboard(
                     "{{workflow_type}}": rate("temporal_workflow_completed", by="workflow_type"),
                     "failed": or_none(rate("temporal_workflow_failed")),
                 },
-                note="A refusal counts as completed; `failed` is a bug.",
+                note="A refusal counts as completed; `failed` is a bug, or a day that could not be reconciled.",
             ),
             Panel(
                 "Whole workflows, slowest percent",

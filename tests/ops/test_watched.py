@@ -45,7 +45,8 @@ KEPT_APART = {
     "database": "seatwright_sql_statement_seconds",
     "call": "seatwright_provider_call_seconds",
 }
-# Which alert says that a workflow of this type is in trouble; all can also fail as a whole (WorkflowsFail).
+# Which alert says that a workflow of this type is in trouble; all can also fail as a whole (WorkflowsFail,
+# ReconciliationFails).
 IN_TROUBLE = {
     "Booking": "BookingsFail",
     "DailyReconciliation": "ReconciliationLate",

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
+from time import time
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.kafka.client import Publisher
@@ -49,6 +52,12 @@ def relay_process(url: str, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.kill()
         process.wait()
+
+
+def last_read() -> float:
+    """When a relay of this process has read the outbox, as its metrics say."""
+    labels = {"service": "reservation"}
+    return REGISTRY.get_sample_value("seatwright_outbox_measured_timestamp_seconds", labels) or 0.0
 
 
 def owners(connection: psycopg.Connection) -> list[int]:
@@ -238,3 +247,17 @@ async def test_messages_wait_while_kafka_is_down(outbox_url: str, topic: str, bo
         async with reading(bootstrap, topic) as reader:
             messages = await arrived(reader, 19)
     assert sequences(messages) == {str(aggregate): list(range(1, 20))}
+
+
+async def test_a_relay_shows_when_it_last_read_its_outbox_even_if_it_never_could(
+    outbox_url: str, bootstrap: str
+) -> None:
+    away = make_url(outbox_url).set(port=1).render_as_string(hide_password=False)
+    stop, began = asyncio.Event(), time()
+    without_postgres = asyncio.create_task(relay.Relay("reservation", away, bootstrap, stop).run(lambda _: None))
+    await eventually(lambda: last_read() >= began)
+    started = last_read()
+    async with relaying(outbox_url, bootstrap):
+        await eventually(lambda: last_read() > started)
+    stop.set()
+    await without_postgres
