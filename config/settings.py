@@ -7,10 +7,11 @@ import os
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.known_secrets import DEVELOPMENT_PAYLOAD_KEY, DEVELOPMENT_SECRET, is_blank, is_published
@@ -22,6 +23,7 @@ SERVICES_WITH_DATABASE: tuple[Service, ...] = ("identity", "catalogue", "reserva
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(json_schema_extra={"unit": "s"})]
+IpAddress = Annotated[str, AfterValidator(lambda value: str(ip_address(value)))]  # Temporal's runtime takes no name
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 
@@ -149,7 +151,9 @@ class Settings(BaseSettings):
         default=0,
         description="Port for the metrics of a process, and for the readiness of a worker, relay or consumer. 0: none.",
     )
-    metrics_host: str = Field(default="127.0.0.1", description="Where a process serves its metrics, without a log-in.")
+    metrics_host: IpAddress = Field(
+        default="127.0.0.1", description="The IP address at which a process serves its metrics, without a log-in."
+    )
     temporal_metrics_port: Port = Field(
         default=0,
         description="Port for the metrics of Temporal's SDK and of the sagas in a worker. 0: none.",

@@ -186,7 +186,7 @@ SERVERS = (
     Process(
         "prometheus",
         "{server} --config.file={data}/prometheus.yaml --storage.tsdb.path={data}/tsdb"
-        " --storage.tsdb.retention.time=7d --storage.remote.flush-deadline=1s --log.level=warn"
+        " --storage.tsdb.retention.time=31d --storage.remote.flush-deadline=1s --log.level=warn"
         " --web.listen-address=127.0.0.1:{ports[prometheus]} --web.enable-lifecycle",
         ports={"prometheus": 19090},
         locate=prometheus.locate,

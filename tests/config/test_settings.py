@@ -153,3 +153,10 @@ def test_production_refuses_a_provider_s_secret_of_development_mode(provider: st
             with pytest.raises(ValueError, match=f"SEATWRIGHT_{provider}_{field}".upper()):
                 read_one(model, provider, variables, None)
             assert read_one(model, provider, variables, "http://sandbox.test")
+
+
+@pytest.mark.parametrize("name", ["localhost", "", "work:18101"])
+def test_metrics_are_served_at_an_ip_address_which_temporals_runtime_needs(name: str) -> None:
+    with pytest.raises(ValidationError, match="metrics_host"):
+        Settings(mode="development", metrics_host=name)
+    assert Settings(mode="development", metrics_host="::").metrics_host == "::"

@@ -55,6 +55,8 @@ async def test_a_request_in_time_is_claimed_and_its_late_repetition_finds_the_bo
     in_time = await request(reservation, FUTURE)
     booking = await claimed(reservation, in_time)
     assert booking.status is BookingStatus.HELD
+    async with reservation.connect() as connection:
+        assert await requests.count_held_places(connection) == 3  # a seat, and two that stand
     assert await claimed(reservation, in_time.model_copy(update={"not_after": PAST})) == booking
 
 
@@ -92,4 +94,5 @@ async def test_the_longest_forgotten_come_first_and_what_has_ended_is_left_alone
     assert found == {attention.id, acting.id, paying.id, held.id}
     async with reservation.connect() as connection:
         assert await requests.count_parked(connection) == 1
+        assert await requests.count_held_places(connection) == 3  # held, paying and acting have a seat each
     assert len(await unfinished(reservation, overdue=timedelta(0), limit=2)) == 2

@@ -81,3 +81,14 @@ async def test_undone_steps_and_waiting_sagas_are_counted_by_their_step(platform
     await platform.provider.clear_faults(booking["id"])
     await platform.refund_saga((await buyer.refunds(booking["id"]))[0]["id"]).execute_update("operate", "retry")
     await buyer.ends_as(booking["id"], "refunded")
+
+
+async def test_the_places_that_are_held_now_are_shown(platform: PlatformClient, stack: Stack) -> None:
+    event, buyer = await platform.event(rows=10), platform.new_buyer()
+    booking = await buyer.held(event, "A-1-1")
+
+    async def shown() -> bool:
+        return await value(stack, "work", "seatwright_places_held") >= 1
+
+    await eventually(shown, within=60)
+    assert (await buyer.cancel(booking)).status_code == 200

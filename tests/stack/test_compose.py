@@ -201,6 +201,13 @@ def test_prometheus_reads_the_same_in_containers() -> None:
     assert len(ours["scrape_configs"]) == len(metrics)
 
 
+def test_prometheus_keeps_what_the_objectives_of_30_days_need() -> None:
+    for command in (" ".join(SERVICES["prometheus"]["command"]), TABLE["prometheus"].command):
+        kept = re.search(r"--storage\.tsdb\.retention\.time=(\d+)d", command)
+        assert kept
+        assert int(kept[1]) > 30
+
+
 def test_grafana_finds_the_dashboards_and_their_source() -> None:
     provisioning = CHECKOUT / "ops" / "dashboards" / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]

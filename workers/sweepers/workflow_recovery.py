@@ -44,6 +44,7 @@ _AT_ONCE = 200
 _restarted = Counter("seatwright_sagas_revived", "Workflows that were started again because they were lost")
 
 _parked = Gauge("seatwright_sagas_needing_attention", "Sagas that wait for an operator: alert on any")
+_held = Gauge("seatwright_places_held", "Places of bookings whose buyers may still pay")
 
 log = structlog.get_logger()
 
@@ -75,6 +76,7 @@ async def recover_workflows(
             + await history.count_parked(connection)
             + await event_cancellations.count_parked(connection)
         )
+        _held.set(await requests.count_held_places(connection))
     for request in unfinished:
         await _start(client, request.model_copy(update={"policy": policy}))
     for refund in owing:

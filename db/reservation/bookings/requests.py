@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, func, select
+from sqlalchemy import BindParameter, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.reservation.tables import BookingRow, EventRow
 from domain.bookings import Booking, BookingRequest, BookingStatus
 
 _UNFINISHED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.ACTION_REQUIRED, BookingStatus.NEEDS_ATTENTION)
+
+# The statuses are in the text, so that Postgres uses the partial index of unfinished bookings.
+_HELD_PLACES = text(
+    """
+    SELECT coalesce(sum(
+        cardinality(seats) + (SELECT coalesce(sum(value::integer), 0) FROM jsonb_each_text(quantities))
+    ), 0)::bigint
+    FROM bookings WHERE status IN ('held', 'paying', 'action_required')
+    """
+)
 
 
 async def find_unfinished(connection: AsyncConnection, *, overdue: timedelta, limit: int) -> list[BookingRequest]:
@@ -52,6 +62,11 @@ async def digest_of(connection: AsyncConnection, booking_id: UUID) -> str:
     """The digest of the request that made a booking."""
     digest = select(BookingRow.body_sha256).where(BookingRow.id == booking_id)
     return (await connection.execute(digest)).scalar_one()
+
+
+async def count_held_places(connection: AsyncConnection) -> int:
+    """How many places the bookings have whose buyers may still pay."""
+    return int((await connection.execute(_HELD_PLACES)).scalar_one())
 
 
 async def count_parked(connection: AsyncConnection) -> int:
