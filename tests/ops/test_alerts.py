@@ -12,7 +12,7 @@ from ops.alerts.__main__ import HERE, OBJECTIVES, RULES, generated, mark
 from ops.dashboards.boards import metrics_in
 from stack import Stack
 from tests.docs.test_pages import MANUAL, anchors
-from tests.ops.test_dashboards import ours
+from tests.ops.test_dashboards import ours, unknown_to_temporals_sdk
 from tests.prometheus import promtool
 
 FILES = sorted((HERE / "rules").glob("*.yaml"))
@@ -49,6 +49,7 @@ def test_we_promise_what_the_manual_says() -> None:
 @pytest.mark.parametrize("rule", WRITTEN, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_each_rule_is_promql_of_metrics_that_exist(rule: dict[str, Any]) -> None:
     assert {name for name in metrics_in(rule["expr"]) if name.startswith("seatwright_")} <= set(ours())
+    assert unknown_to_temporals_sdk(metrics_in(rule["expr"])) == set()
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")

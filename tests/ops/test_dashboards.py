@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import promql_parser
 import pytest
+import temporalio.bridge
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
@@ -32,6 +34,18 @@ def ours() -> Iterator[str]:
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
     for name, kind in re.findall(r"^metric (\S+) (\S+) ", (LISTS / "wire_names.txt").read_text(), re.MULTILINE):
         yield from (name + suffix for suffix in suffixes[kind])
+
+
+@cache
+def _sdk() -> bytes:
+    (bridge,) = Path(temporalio.bridge.__path__[0]).glob("temporal_sdk_bridge*.so")
+    return bridge.read_bytes()
+
+
+def unknown_to_temporals_sdk(names: set[str]) -> set[str]:
+    """Those of these metrics that begin as the SDK's, and that it does not have: its program holds all their names."""
+    bare = {name: re.sub(r"_(bucket|count|sum)$", "", name).removeprefix("temporal_") for name in names}
+    return {name for name in names if name.startswith("temporal_") and bare[name].encode() not in _sdk()}
 
 
 @pytest.mark.parametrize(("path", "text"), files().items(), ids=lambda value: Path(str(value)).name[:40])
@@ -64,6 +78,13 @@ def test_each_query_is_promql_and_reads_metrics_that_exist(query: str) -> None:
     promql_parser.parse(query)
     assert metrics_in(query)
     assert {name for name in metrics_in(query) if name.startswith("seatwright_")} <= set(ours())
+    assert unknown_to_temporals_sdk(metrics_in(query)) == set()
+
+
+def test_a_metric_that_temporals_sdk_does_not_have_is_noticed() -> None:
+    assert unknown_to_temporals_sdk({"temporal_workflow_fails", "temporal_workflow_failed"}) == {
+        "temporal_workflow_fails"
+    }
 
 
 def test_a_query_that_is_no_promql_is_noticed() -> None:
