@@ -136,7 +136,7 @@ async def test_the_newest_exchanges_are_listed_oldest_first(
 
 
 async def test_of_the_domain_events_of_a_booking_the_newest_are_read_in_order(reservation: AsyncEngine) -> None:
-    """Exchanges that fail have no number at which they end, and each is told."""
+    """The number of failed exchanges has no limit, and each of them is a domain event."""
     booking, told = uuid4(), MOST_EVENTS + 100
     async with reservation.begin() as connection:
         await connection.execute(

@@ -23,7 +23,7 @@ from stack.table import DEFAULT_PORTS, TABLE, Process
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-# Only with Docker: what the Temporal dev server does by itself, and what nobody has to use.
+# Only with Docker: what the Temporal dev server does by itself, and optional services.
 ONLY_COMPOSE = {"temporal-schema", "temporal-namespace", "temporal-ui", "grafana"}
 # Only without: tests break the network of processes that the launcher has spawned.
 ONLY_LAUNCHER = {"toxiproxy"}
