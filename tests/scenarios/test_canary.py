@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -20,10 +20,9 @@ from temporalio.client import Client
 
 from config.settings import Settings
 from stack import Stack
-from tests.api.people import log_in
-from tests.buyer import CARD, DECLINED_CARD, Buyer
 from tests.http_client import http_client
 from tests.platform_client import PlatformClient
+from tests.scenarios.personal_booking import book_with_personal_data
 from tests.waiting import eventually
 
 NEED_IT = {"mail", "postgres", "sandbox"}
@@ -56,35 +55,16 @@ def canary(settings: Settings, published: dict[UUID, str]) -> Canary:
 
 
 async def _release(platform: PlatformClient) -> Canary:
-    """The buyer registers twice, fails to pay in every way, pays, and requests a refund.
-
-    Another booking is opened at iyzico with the buyer's details.
-    """
-    mark = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))  # digits might be taken for a card's
-    name, email, password = f"Canary {mark}", f"canary-{mark}@example.test", f"canary {mark}"
-    http = platform.http
-    for _ in range(2):
-        await http.post("/v1/users", json={"email": email, "password": password, "name": name})
-    person = await log_in(http, email, password)
-    buyer = Buyer(http, UUID(person.id), person.access_token)
-    event = await platform.event()
-    booking = await buyer.held(event, "A-1-1")
-    await http.get("/v1/search", params={"q": email})
-    await http.get(f"/v1/bookings/{email}", headers=buyer.headers)
-    await buyer.pay(booking, DECLINED_CARD, key=email)
-    await buyer.pay(booking, f"pm_{mark}", key=name.replace(" ", "-"))
-    await platform.provider.will("500_before", "confirm", booking)
-    answer = await buyer.pay(booking, CARD)
-    assert answer.status_code == 200, answer.text
-    refund = await buyer.refund(booking, reason=f"{name} <{email}> is ill.", key=email)
-    assert refund.status_code == 202, refund.text
-    await buyer.ends_as(booking, "refunding", "refunded")
-    opened, about = await buyer.held(event, "A-1-2"), {"name": name, "email": email, "address": f"{mark} street"}
+    """A booking, and another one that is opened at iyzico with the buyer's details."""
+    first = await book_with_personal_data(platform, platform.http)
+    buyer, about = first.buyer, {"name": first.name, "email": first.email, "address": f"{first.mark} street"}
+    await buyer.ends_as(first.id, "refunding", "refunded")
+    opened = await buyer.held(first.event, "A-1-2")
     answer = await buyer.pay(opened, None, provider="iyzico", buyer=about)
     assert answer.status_code == 202, answer.text
     [intent] = await platform.provider.intents(opened)
-    assert (intent["buyer"]["name"], intent["buyer"]["email"]) == (name, email)
-    return Canary(mark.encode(), booking, refund.json()["id"], opened)
+    assert (intent["buyer"]["name"], intent["buyer"]["email"]) == (first.name, first.email)
+    return Canary(first.mark.encode(), first.id, first.refund, opened)
 
 
 async def test_temporal_keeps_no_personal_data(canary: Canary, stack: Stack, settings: Settings) -> None:
